@@ -1,0 +1,29 @@
+# Sourced by every script: which PostgreSQL, which tools, where things go.
+# PG_CONFIG picks another PostgreSQL; the default is Debian's PostgreSQL 15.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+name=backup_codes
+pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"$/\1/p' "$root/Cargo.toml")
+debian_pg_config=/usr/lib/postgresql/15/bin/pg_config
+export PG_CONFIG=${PG_CONFIG:-$debian_pg_config}
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/$name/cargo-pgrx-$pgrx_version
+
+# Private copies of PostgreSQL and private clusters. As root the server runs as another user, who may not be able to
+# look into this tree; so they lie outside of it.
+if [ "$(id -u)" = 0 ]; then
+  private=/var/lib/$name-dev/$(cksum <<<"$root" | cut -d' ' -f1)
+else
+  private=$root/target/private
+fi
+
+export PGRX_HOME=$root/target/pgrx
+export PATH=$tools/bin:$PATH
+# With a backtrace in the environment pgrx adds one to an error's DETAIL, which reaches the client.
+unset RUST_BACKTRACE
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+pg_major() { "$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'; }
+# The copy of PG_CONFIG's PostgreSQL that scripts/setup makes.
+private_pg_config() { echo "$private/pg$(pg_major)$("$PG_CONFIG" --bindir)/pg_config"; }
