@@ -1,0 +1,325 @@
+-- The functions of the API. Each function of a user exists for bigint, uuid and text.
+-- Every one is SECURITY DEFINER with the same search_path: pg_temp is named, and last, or a caller's temporary table would
+-- capture the function. COST 10000 keeps the planner from running a writer on rows that a cheaper condition drops.
+
+CREATE FUNCTION @extschema@.backup_codes_generate(user_id bigint, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_generate_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_generate(bigint, integer, interval) IS
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 0A000, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_generate(user_id uuid, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_generate_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_generate(uuid, integer, interval) IS
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 0A000, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_generate(user_id text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_generate_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_generate(text, integer, interval) IS
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 0A000, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_prepare(user_id bigint, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_prepare_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_prepare(bigint, integer, interval) IS
+  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
+
+CREATE FUNCTION @extschema@.backup_codes_prepare(user_id uuid, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_prepare_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_prepare(uuid, integer, interval) IS
+  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
+
+CREATE FUNCTION @extschema@.backup_codes_prepare(user_id text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_prepare_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_prepare(text, integer, interval) IS
+  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
+
+CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_confirm_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_confirm(bigint, text) IS
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_confirm_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_confirm(uuid, text) IS
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_confirm_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_confirm(text, text) IS
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_confirm_unproved_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_confirm(bigint) IS
+  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_confirm_unproved_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_confirm(uuid) IS
+  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_confirm_unproved_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_confirm(text) IS
+  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_cancel(user_id bigint)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_cancel_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_cancel(bigint) IS
+  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_cancel(user_id uuid)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_cancel_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_cancel(uuid) IS
+  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_cancel(user_id text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_cancel_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_cancel(text) IS
+  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_regenerate(user_id bigint, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_regenerate_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_regenerate(bigint, text, integer, interval) IS
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
+
+CREATE FUNCTION @extschema@.backup_codes_regenerate(user_id uuid, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_regenerate_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_regenerate(uuid, text, integer, interval) IS
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
+
+CREATE FUNCTION @extschema@.backup_codes_regenerate(user_id text, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS SETOF text
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_regenerate_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_regenerate(text, text, integer, interval) IS
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
+
+CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint)
+  RETURNS integer
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_disable_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_disable(bigint) IS
+  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes went. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid)
+  RETURNS integer
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_disable_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_disable(uuid) IS
+  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes went. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_disable(user_id text)
+  RETURNS integer
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_disable_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_disable(text) IS
+  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes went. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_disable(bigint, text) IS
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_disable(uuid, text) IS
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_disable(user_id text, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_disable(text, text) IS
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_consume_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_consume(bigint, text) IS
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_consume(user_id uuid, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_consume_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_consume(uuid, text) IS
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_consume(user_id text, code text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_consume_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_consume(text, text) IS
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_attempt(user_id bigint, code text)
+  RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_attempt_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_attempt(bigint, text) IS
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_attempt(user_id uuid, code text)
+  RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_attempt_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_attempt(uuid, text) IS
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_attempt(user_id text, code text)
+  RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_attempt_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_attempt(text, text) IS
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_remaining(user_id bigint)
+  RETURNS integer
+  LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER COST 100
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_remaining_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_remaining(bigint) IS
+  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_remaining(user_id uuid)
+  RETURNS integer
+  LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER COST 100
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_remaining_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_remaining(uuid) IS
+  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_remaining(user_id text)
+  RETURNS integer
+  LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER COST 100
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_remaining_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_remaining(text) IS
+  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_status(user_id bigint)
+  RETURNS TABLE (
+    enabled boolean, remaining integer, total integer, low boolean, pending boolean, generated_at timestamptz,
+    confirmed_at timestamptz, expires_at timestamptz, last_used_at timestamptz, locked_until timestamptz,
+    used integer[])
+  LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER COST 100 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_status_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_status(bigint) IS
+  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
+  RETURNS TABLE (
+    enabled boolean, remaining integer, total integer, low boolean, pending boolean, generated_at timestamptz,
+    confirmed_at timestamptz, expires_at timestamptz, last_used_at timestamptz, locked_until timestamptz,
+    used integer[])
+  LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER COST 100 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_status_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_status(uuid) IS
+  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
+  RETURNS TABLE (
+    enabled boolean, remaining integer, total integer, low boolean, pending boolean, generated_at timestamptz,
+    confirmed_at timestamptz, expires_at timestamptz, last_used_at timestamptz, locked_until timestamptz,
+    used integer[])
+  LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER COST 100 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_status_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_status(text) IS
+  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_forget_user()
+  RETURNS trigger
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_forget_user';
+COMMENT ON FUNCTION @extschema@.backup_codes_forget_user() IS
+  'Issuer. Trigger function, AFTER DELETE FOR EACH ROW on the application''s users table: removes account, codes and events of the user whose id stands in the named column, several joined with a colon. Columns: smallint, integer, bigint, uuid, text, varchar, char. Errors: 39P01, 22023, 42703, 42804.';
+
+CREATE FUNCTION @extschema@.backup_codes_revoke_all(issued_before timestamptz DEFAULT now(), max_users integer DEFAULT 1000)
+  RETURNS bigint
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_revoke_all';
+COMMENT ON FUNCTION @extschema@.backup_codes_revoke_all(timestamptz, integer) IS
+  'Operator. Removes every set, active or pending, that was made before the given time, for up to max_users users; returns how many users lost one. Call it until it returns 0. Errors: 22004, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_purge(
+  older_than interval DEFAULT '90 days', undelivered boolean DEFAULT false, max_users integer DEFAULT 1000)
+  RETURNS bigint
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_purge';
+COMMENT ON FUNCTION @extschema@.backup_codes_purge(interval, boolean, integer) IS
+  'Operator. Removes what has been dead for longer than older_than, for up to max_users users: expired sets, abandoned pending sets, history and delivered events (with undelivered also those still waiting) and accounts that hold nothing; returns how many users lost something. Call it until it returns 0. Errors: 22004, 22023, 25006.';

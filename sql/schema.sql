@@ -1,0 +1,122 @@
+-- Tables and views. The functions follow in functions.sql, privileges and dump marks in privileges.sql.
+-- Names are resolved in pg_catalog alone, so that nothing in the target schema can be captured.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+CREATE SCHEMA backup_codes;
+
+-- Columns stand in the order of their alignment: it saves up to 14 bytes a row.
+-- A user id has at most 255 bytes in UTF-8, which the functions check; a server encoding can take more.
+-- Every primary key contains user_id, so that the tables can be partitioned or distributed by it.
+CREATE TABLE backup_codes.account (
+  generated_at timestamptz,
+  confirmed_at timestamptz,
+  expires_at timestamptz,
+  last_used_at timestamptz,
+  locked_until timestamptz,
+  set_counter integer NOT NULL,
+  set_no integer,
+  replaced_set_no integer,
+  failures integer NOT NULL DEFAULT 0,
+  argon2_memory integer,
+  key_id integer,
+  argon2_iterations smallint,
+  length smallint,
+  total smallint,
+  unused smallint NOT NULL DEFAULT 0,
+  alphabet text COLLATE "C",
+  scheme text COLLATE "C",
+  salt bytea,
+  key_check bytea,
+  user_id text COLLATE "C" NOT NULL,
+  burned bytea NOT NULL DEFAULT '',
+  CONSTRAINT account_pkey PRIMARY KEY (user_id),
+  CONSTRAINT account_user_id_length CHECK (octet_length(user_id) BETWEEN 1 AND 1020),
+  CONSTRAINT account_set_whole CHECK (num_nulls(set_no, salt, total) IN (0, 3)),
+  CONSTRAINT account_unused_range CHECK (unused BETWEEN 0 AND coalesce(total, 0))
+) WITH (fillfactor = 80);
+
+-- A set of 100 burned codes is 1,800 incompressible bytes: kept in line, a consume needs no TOAST table.
+ALTER TABLE backup_codes.account ALTER COLUMN burned SET STORAGE MAIN;
+
+CREATE TABLE backup_codes.pending_set (
+  generated_at timestamptz NOT NULL,
+  expires_at timestamptz,
+  set_no integer NOT NULL,
+  failures integer NOT NULL DEFAULT 0,
+  argon2_memory integer,
+  key_id integer,
+  argon2_iterations smallint,
+  length smallint NOT NULL,
+  total smallint NOT NULL,
+  alphabet text COLLATE "C" NOT NULL,
+  scheme text COLLATE "C" NOT NULL,
+  salt bytea NOT NULL,
+  key_check bytea,
+  user_id text COLLATE "C" NOT NULL,
+  CONSTRAINT pending_set_pkey PRIMARY KEY (user_id),
+  CONSTRAINT pending_set_user_id_length CHECK (octet_length(user_id) BETWEEN 1 AND 1020)
+);
+
+CREATE TABLE backup_codes.code (
+  set_no integer NOT NULL,
+  ordinal smallint NOT NULL,
+  user_id text COLLATE "C" NOT NULL,
+  code_hash bytea NOT NULL,
+  CONSTRAINT code_pkey PRIMARY KEY (user_id, code_hash)
+);
+
+CREATE TABLE backup_codes.event (
+  event_id uuid NOT NULL,
+  lease uuid,
+  at timestamptz NOT NULL,
+  due_at timestamptz,
+  delivered_at timestamptz,
+  set_no integer,
+  ordinal smallint,
+  remaining smallint,
+  attempts smallint NOT NULL DEFAULT 0,
+  low boolean,
+  user_id text COLLATE "C" NOT NULL,
+  kind text COLLATE "C" NOT NULL,
+  reason text COLLATE "C",
+  actor text COLLATE "C" NOT NULL DEFAULT session_user,
+  client_addr inet DEFAULT inet_client_addr(),
+  context text,
+  CONSTRAINT event_pkey PRIMARY KEY (user_id, event_id),
+  CONSTRAINT event_kind CHECK (kind IN ('used', 'generated', 'replaced', 'prepared', 'confirmed', 'cancelled', 'locked',
+                                        'disabled', 'revoked', 'imported')),
+  CONSTRAINT event_reason CHECK (reason IN ('failures', 'request', 'restore'))
+);
+
+CREATE INDEX event_waiting_idx ON backup_codes.event (due_at) WHERE due_at IS NOT NULL;
+
+CREATE VIEW backup_codes.overview AS
+SELECT a.user_id,
+       a.unused > 0 AND (a.expires_at IS NULL OR a.expires_at > clock_timestamp()) AS enabled,
+       a.set_no,
+       a.unused::integer AS unused,
+       a.total::integer AS total,
+       p.user_id IS NOT NULL AS pending,
+       a.generated_at,
+       a.confirmed_at,
+       a.expires_at,
+       a.last_used_at,
+       a.failures,
+       CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END AS locked_until,
+       a.alphabet,
+       a.length::integer AS length,
+       a.scheme,
+       a.key_id
+  FROM backup_codes.account AS a
+  LEFT JOIN backup_codes.pending_set AS p ON p.user_id = a.user_id;
+
+CREATE VIEW backup_codes.events AS
+SELECT event_id, user_id, kind, reason, at, set_no, ordinal::integer AS ordinal, remaining::integer AS remaining, low,
+       actor, client_addr, context, attempts::integer AS attempts,
+       CASE WHEN delivered_at IS NOT NULL THEN 'delivered'
+            WHEN due_at IS NULL THEN 'history'
+            WHEN due_at = 'infinity' THEN 'parked'
+            WHEN lease IS NOT NULL AND due_at > clock_timestamp() THEN 'leased'
+            ELSE 'waiting' END AS delivery,
+       delivered_at
+  FROM backup_codes.event;
