@@ -1,0 +1,100 @@
+/// Enrols a user and answers one of his codes.
+fn enrol(user_id: &str) -> String {
+    one(&format!("SELECT c FROM backup_codes_generate('{user_id}') AS c LIMIT 1")).unwrap()
+}
+
+#[pg_test]
+fn every_statement_about_one_user_is_an_index_probe() {
+    // The tables are empty: where a planner that may choose would take a sequential scan.
+    Spi::run("SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan").unwrap();
+    assert!(crate::store::STATEMENTS.len() >= 15);
+    for (name, statement) in crate::store::STATEMENTS {
+        let types: Vec<String> = statement
+            .type_oids()
+            .iter()
+            .map(|oid| one(&format!("SELECT {}::regtype::text", oid.to_u32())).unwrap())
+            .collect();
+        let nulls = vec!["NULL"; types.len()].join(", ");
+        Spi::run(&format!("PREPARE {name} ({}) AS {}", types.join(", "), statement.text)).unwrap();
+        let mut plan = String::new();
+        Spi::connect(|client| {
+            for row in client.select(&format!("EXPLAIN EXECUTE {name} ({nulls})"), None, &[]).unwrap() {
+                plan.push_str(row.get::<&str>(1).unwrap().unwrap());
+                plan.push('\n');
+            }
+        });
+        assert!(!plan.contains("Seq Scan"), "{name}\n{plan}");
+        for table in ["account", "pending_set", "code", "event"] {
+            for line in plan.lines().filter(|line| line.contains(&format!("Scan on {table} "))) {
+                assert!(line.contains("Index Scan") || line.contains("Bitmap"), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[pg_test]
+fn the_planner_of_the_session_is_left_as_it_was() {
+    enrol("planner");
+    assert_eq!(one("SHOW enable_seqscan").unwrap(), "on");
+    assert_eq!(one("SELECT setting FROM pg_settings WHERE name = 'enable_seqscan'").unwrap(), "on");
+    let plan = one("SELECT (SELECT backup_codes_remaining('planner'))::text");
+    assert_eq!(plan.unwrap(), "10");
+    // SAFETY: reads variables of the planner's.
+    let untouched = || unsafe { pg_sys::enable_seqscan && pg_sys::jit_enabled };
+    assert!(untouched());
+    // After an error as well: the statement is refused where a table is gone.
+    assert_eq!(sqlstate("ALTER TABLE backup_codes.event RENAME TO gone; SELECT backup_codes_generate('planner')"), "42P01");
+    assert!(untouched());
+}
+
+#[pg_test]
+fn kept_plans_survive_dropping_and_creating_the_extension() {
+    for round in 0..3 {
+        let code = enrol("phoenix");
+        assert_eq!(
+            Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('phoenix', '{code}')")).unwrap(),
+            Some(true),
+            "round {round}"
+        );
+        assert_eq!(Spi::get_one::<i32>("SELECT backup_codes_remaining('phoenix')").unwrap(), Some(9));
+        Spi::run("DROP EXTENSION backup_codes").unwrap();
+        assert_eq!(Spi::get_one::<i64>("SELECT count(*) FROM pg_namespace WHERE nspname = 'backup_codes'").unwrap(), Some(0));
+        Spi::run("CREATE EXTENSION backup_codes").unwrap();
+        assert_eq!(Spi::get_one::<i32>("SELECT backup_codes_remaining('phoenix')").unwrap(), Some(0));
+    }
+}
+
+/// Whether this transaction has an id by now.
+fn assigned() -> bool {
+    // SAFETY: reads the state of the transaction.
+    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
+}
+
+#[pg_test]
+fn reading_assigns_no_transaction_id() {
+    let select = |sql: &str| Spi::connect(|client| client.select(sql, None, &[]).unwrap().len());
+    assert!(!assigned());
+    select("SELECT backup_codes_remaining(42), backup_codes_remaining('42'), backup_codes_remaining(gen_random_uuid())");
+    select("SELECT * FROM backup_codes_status(42)");
+    assert!(!assigned());
+}
+
+#[pg_test]
+fn a_malformed_or_wrong_code_of_a_stranger_assigns_no_transaction_id() {
+    // A volatile function: SELECT through Spi::connect reads, so the attempt runs as it does for a client.
+    let well_formed = "00000-00000-00000-00000-00000";
+    Spi::connect(|client| {
+        let status = |code: &str| {
+            client
+                .select(&format!("SELECT status FROM backup_codes_attempt('stranger', '{code}')"), None, &[])
+                .unwrap()
+                .first()
+                .get_one::<String>()
+                .unwrap()
+                .unwrap()
+        };
+        assert_eq!(status("nonsense"), "malformed");
+        assert_eq!(status(well_formed), "rejected");
+    });
+    assert!(!assigned());
+}

@@ -1,0 +1,192 @@
+//! The border to PostgreSQL's function manager: arguments come in as raw datums, results go out as datums or rows.
+//!
+//! Invariant: an argument is looked at only as far as it must be. A text longer than its limit is refused by the size in
+//! its header, before anything is detoasted.
+
+use std::ptr;
+
+use pgrx::{FromDatum, IntoDatum, pg_sys, varlena};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+
+/// The longest code that is looked at, in bytes.
+const MAX_CODE_INPUT: usize = 1024;
+
+/// The declared type of a function's user_id.
+#[derive(Clone, Copy)]
+pub enum IdType {
+    /// bigint
+    Bigint,
+    /// uuid
+    Uuid,
+    /// text
+    Text,
+    /// The function has no user_id.
+    None,
+}
+
+/// One call of a function.
+pub struct Call {
+    fcinfo: pg_sys::FunctionCallInfo,
+    /// The type of the first argument.
+    pub id_type: IdType,
+}
+
+/// An interval, as PostgreSQL stores it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// Months.
+    pub months: i32,
+    /// Days.
+    pub days: i32,
+    /// Microseconds.
+    pub micros: i64,
+}
+
+impl Call {
+    /// Runs a function and raises its error. A panic or an error of PostgreSQL's own is raised by pgrx.
+    ///
+    /// # Safety
+    /// `fcinfo` is the argument that PostgreSQL passed to a version-1 function.
+    pub unsafe fn run(
+        fcinfo: pg_sys::FunctionCallInfo,
+        id_type: IdType,
+        function: fn(&Self) -> Result<pg_sys::Datum>,
+    ) -> pg_sys::Datum {
+        // SAFETY: when the guard returns, all that is left is the result, which is moved into raise.
+        unsafe {
+            match pg_sys::panic::pgrx_extern_c_guard(|| function(&Self { fcinfo, id_type })) {
+                Ok(datum) => datum,
+                Err(error) => error.raise(),
+            }
+        }
+    }
+
+    /// The call as PostgreSQL knows it.
+    pub fn fcinfo(&self) -> pg_sys::FunctionCallInfo {
+        self.fcinfo
+    }
+
+    /// An argument, None for NULL.
+    pub fn datum(&self, index: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: the functions' declarations in functions.sql give every argument that is asked for.
+        let arg = unsafe { (*self.fcinfo).args.as_slice((*self.fcinfo).nargs as usize).get(index)? };
+        (!arg.isnull).then_some(arg.value)
+    }
+
+    /// An argument of a pass-by-value type.
+    pub fn get<T: FromDatum>(&self, index: usize) -> Option<T> {
+        // SAFETY: T is the argument's type in functions.sql.
+        unsafe { T::from_datum(self.datum(index)?, false) }
+    }
+
+    /// An interval argument.
+    pub fn interval(&self, index: usize) -> Option<Interval> {
+        // SAFETY: the argument is declared as interval, which is passed by reference and never toasted.
+        let interval = unsafe { *self.datum(index)?.cast_mut_ptr::<pg_sys::Interval>() };
+        Some(Interval { months: interval.month, days: interval.day, micros: interval.time })
+    }
+
+    /// A code as the user typed it: None when NULL, too long to be one, or not text in the database's encoding.
+    pub fn code(&self, index: usize) -> Option<Zeroizing<String>> {
+        let bytes = Zeroizing::new(text_bytes(self.datum(index)?, MAX_CODE_INPUT)?);
+        crate::encoding::to_utf8(bytes).map(Zeroizing::new)
+    }
+
+    /// Starts the result of a function that returns rows.
+    pub fn rows(&self) -> Rows {
+        // SAFETY: called once, from a set-returning function; the rows go where the caller's context lets them live.
+        unsafe {
+            pg_sys::InitMaterializedSRF(self.fcinfo, pg_sys::MAT_SRF_USE_EXPECTED_DESC);
+            let info = (*self.fcinfo).resultinfo.cast::<pg_sys::ReturnSetInfo>();
+            Rows { store: (*info).setResult, descriptor: (*info).setDesc }
+        }
+    }
+}
+
+/// The rows that a function returns, all at once: value by value, SECURITY DEFINER and SET would be paid for every row.
+pub struct Rows {
+    store: *mut pg_sys::Tuplestorestate,
+    descriptor: pg_sys::TupleDesc,
+}
+
+impl Rows {
+    /// Adds a row; None is NULL.
+    pub fn push<const N: usize>(&self, columns: [Option<pg_sys::Datum>; N]) {
+        let mut nulls = columns.map(|column| column.is_none());
+        let mut values = columns.map(|column| column.unwrap_or(pg_sys::Datum::null()));
+        // SAFETY: N is the number of columns that the function declares; the tuplestore copies the values.
+        unsafe {
+            pg_sys::tuplestore_putvalues(self.store, self.descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+        }
+    }
+
+    /// What the function itself returns once its rows are stored.
+    pub fn done(self) -> Result<pg_sys::Datum> {
+        Ok(pg_sys::Datum::null())
+    }
+}
+
+/// A scalar result.
+pub fn value<T: IntoDatum>(value: T) -> Result<pg_sys::Datum> {
+    Ok(value.into_datum().unwrap_or(pg_sys::Datum::null()))
+}
+
+/// The bytes of a text or bytea datum, None when there are more than `limit`.
+pub fn text_bytes(datum: pg_sys::Datum, limit: usize) -> Option<Vec<u8>> {
+    // SAFETY: the datum is a varlena; its raw size is read from the header without detoasting.
+    unsafe {
+        let pointer = datum.cast_mut_ptr::<pg_sys::varlena>();
+        if pg_sys::toast_raw_datum_size(datum).saturating_sub(pg_sys::VARHDRSZ) > limit {
+            return None;
+        }
+        let plain = pg_sys::pg_detoast_datum_packed(pointer);
+        let bytes = varlena::varlena_to_byte_slice(plain).to_vec();
+        if !ptr::eq(plain, pointer) {
+            pg_sys::pfree(plain.cast());
+        }
+        Some(bytes)
+    }
+}
+
+/// A uuid datum.
+pub fn uuid(datum: pg_sys::Datum) -> uuid::Uuid {
+    // SAFETY: the datum is declared as uuid: 16 bytes, passed by reference.
+    uuid::Uuid::from_bytes(unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+}
+
+/// A new text or bytea datum in the current memory context.
+pub fn varlena_datum(bytes: &[u8]) -> pg_sys::Datum {
+    // SAFETY: text and bytea have the same layout; the bytes are copied.
+    unsafe { pg_sys::cstring_to_text_with_len(bytes.as_ptr().cast(), bytes.len() as i32).into() }
+}
+
+/// Refuses to go on where nothing can be written.
+pub fn require_writable() -> Result<()> {
+    // SAFETY: reads the transaction's and the server's state.
+    match unsafe { (pg_sys::XactReadOnly, pg_sys::RecoveryInProgress()) } {
+        (false, _) => Ok(()),
+        (true, recovery) => Err(Error::ReadOnly { recovery }),
+    }
+}
+
+/// Makes C functions of Rust ones: for each verb its symbols, one for each type of user_id, as functions.sql names them.
+macro_rules! sql_functions {
+    ($($function:path => $($id_type:ident $symbol:ident $finfo:literal),+;)+) => {
+        $($(
+            #[unsafe(no_mangle)]
+            extern "C-unwind" fn $symbol(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
+                // SAFETY: PostgreSQL calls this symbol as a version-1 function.
+                unsafe { $crate::call::Call::run(fcinfo, $crate::call::IdType::$id_type, $function) }
+            }
+            const _: () = {
+                #[unsafe(export_name = $finfo)]
+                extern "C" fn finfo() -> &'static pgrx::pg_sys::Pg_finfo_record {
+                    const { &pgrx::pg_sys::Pg_finfo_record { api_version: 1 } }
+                }
+            };
+        )+)+
+    };
+}
+pub(crate) use sql_functions;

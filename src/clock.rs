@@ -1,0 +1,95 @@
+//! Time as PostgreSQL counts it: microseconds since 2000-01-01 00:00 UTC.
+//!
+//! Expiry is judged by the clock, not by the start of the transaction, which stands still.
+
+use pgrx::{IntoDatum, pg_sys};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use crate::call::Interval;
+use crate::error::{Error, Result};
+use crate::settings;
+
+/// A point in time.
+pub type Timestamp = i64;
+
+const MICROS_PER_DAY: i128 = 86_400_000_000;
+/// Seconds from 1970-01-01 to 2000-01-01.
+const UNIX_OFFSET: i64 = 946_684_800;
+/// What each field of an interval may span forward, and backward: far inside of what a timestamp holds, so that no sum
+/// overflows.
+const MAX_YEARS_FORWARD: i64 = 10_000;
+const MAX_YEARS_BACKWARD: i64 = 1_000;
+/// PostgreSQL's '-infinity'.
+const MINUS_INFINITY: Timestamp = i64::MIN;
+
+/// Now.
+pub fn now() -> Timestamp {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Milliseconds since 1970, as a uuid of version 7 counts.
+pub fn unix_millis(at: Timestamp) -> u64 {
+    (at / 1000 + UNIX_OFFSET * 1000).unsigned_abs()
+}
+
+/// The point in time as RFC 3339 writes it, in UTC.
+pub fn rfc3339(at: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp(UNIX_OFFSET)
+        .ok()
+        .and_then(|epoch| epoch.checked_add(Duration::microseconds(at)))
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+impl Interval {
+    const INFINITY: Self = Self { months: i32::MAX, days: i32::MAX, micros: i64::MAX };
+
+    /// Its length, with months of 30 days, as PostgreSQL compares intervals.
+    fn span(self) -> i128 {
+        (i128::from(self.months) * 30 + i128::from(self.days)) * MICROS_PER_DAY + i128::from(self.micros)
+    }
+
+    /// The point in time that lies this far from another; None when that is too far.
+    fn from(self, at: Timestamp, forward: bool) -> Option<Timestamp> {
+        let years = if forward { MAX_YEARS_FORWARD } else { MAX_YEARS_BACKWARD };
+        let too_far = i64::from(self.months).abs() > years * 12
+            || i64::from(self.days).abs() > years * 366
+            || i128::from(self.micros).abs() > i128::from(years * 366) * MICROS_PER_DAY;
+        if too_far {
+            return None;
+        }
+        let mut interval = pg_sys::Interval { time: self.micros, day: self.days, month: self.months };
+        let function = if forward { pg_sys::timestamptz_pl_interval } else { pg_sys::timestamptz_mi_interval };
+        // SAFETY: both functions take a timestamptz and an interval by reference, and neither is NULL.
+        unsafe {
+            let interval = pg_sys::Datum::from(&raw mut interval);
+            pgrx::direct_function_call_as_datum(function, &[at.into_datum(), Some(interval)])
+                .map(|sum| sum.value() as i64)
+        }
+    }
+}
+
+/// When a set made now expires, None for never. Raises 22023 unless the interval is positive.
+pub fn expires_at(now: Timestamp, valid_for: Option<Interval>) -> Result<Option<Timestamp>> {
+    let interval = match valid_for {
+        Some(Interval::INFINITY) => return Ok(None),
+        Some(interval) => interval,
+        None if settings::valid_for() == 0 => return Ok(None),
+        None => Interval { months: 0, days: 0, micros: i64::from(settings::valid_for()) * 1_000_000 },
+    };
+    match interval.from(now, true) {
+        Some(at) if at > now && interval.span() > 0 => Ok(Some(at)),
+        _ => Err(Error::OutOfRange { name: "valid_for", range: "positive and at most 10000 years" }),
+    }
+}
+
+/// The point before which something is older than the interval. Raises 22023 when it is negative.
+pub fn cutoff(now: Timestamp, older_than: Interval) -> Result<Timestamp> {
+    if older_than.span() < 0 {
+        return Err(Error::OutOfRange { name: "older_than", range: "zero or positive" });
+    }
+    // Nothing is older than a thousand years.
+    Ok(older_than.from(now, false).map_or(MINUS_INFINITY, |at| at.min(now)))
+}

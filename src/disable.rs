@@ -1,0 +1,39 @@
+//! disable: everything the user has goes.
+
+use pgrx::pg_sys;
+
+use crate::attempt;
+use crate::call::{self, Call};
+use crate::commit;
+use crate::error::Result;
+use crate::events::Stamp;
+use crate::store;
+use crate::user_id::UserId;
+
+/// `backup_codes_disable(user_id) → integer`. Raises 22004, 22021, 22023, 25006.
+pub fn disable(call: &Call) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    call::value(remove(&UserId::read(call)?)?)
+}
+
+/// `backup_codes_disable(user_id, code) → boolean`. Raises 22004, 22021, 22023, 25006.
+pub fn disable_gated(call: &Call) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    let user_id = UserId::read(call)?;
+    let accepted = attempt::try_code(&user_id, call.code(1))?.accepted();
+    if accepted {
+        remove(&user_id)?;
+    }
+    call::value(accepted)
+}
+
+/// How many unused codes of the active set went.
+fn remove(user_id: &UserId) -> Result<i32> {
+    let stamp = Stamp::now()?;
+    let (unused, event) = store::connected(|| match store::take(user_id) {
+        Some(unused) => (unused, store::disable(user_id, &stamp)),
+        None => (0, None),
+    });
+    commit::acknowledge(&event);
+    Ok(unused.into())
+}

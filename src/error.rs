@@ -1,0 +1,143 @@
+//! Every error the extension raises of its own: one enum, one way into a PostgreSQL error report.
+//!
+//! No message holds a code, a hash or a key. The report hides the statement from the server log, where a literal code could
+//! stand; the statement is also hidden from `log_min_error_statement`.
+
+use std::ffi::{CString, c_char};
+
+use pgrx::PgSqlErrorCode as Code;
+use pgrx::pg_sys;
+
+/// What an API function answers: a datum, or an error for the client.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 22004: an argument that must be there is NULL.
+    #[error("{0} must not be NULL")]
+    Null(&'static str),
+    /// 22023: a user id of zero bytes.
+    #[error("user_id must not be empty")]
+    UserIdEmpty,
+    /// 22023: a user id of more than 255 bytes.
+    #[error("user_id is too long")]
+    UserIdTooLong,
+    /// 22021: a user id that is not text in the database's encoding.
+    #[error("user_id cannot be converted to UTF-8")]
+    UserIdEncoding,
+    /// 22023: any other argument out of its range.
+    #[error("{name} must be {range}")]
+    OutOfRange {
+        /// The argument.
+        name: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// 25006: a writer on a standby, or in a read-only transaction.
+    #[error("cannot change backup codes {}", if *.recovery { "during recovery" } else { "in a read-only transaction" })]
+    ReadOnly {
+        /// On a standby, that is.
+        recovery: bool,
+    },
+    /// 0A000: a setting asks for what is not built yet.
+    #[error("{what} is not supported yet")]
+    NotSupported {
+        /// What the settings ask for.
+        what: &'static str,
+        /// What to set instead.
+        hint: &'static str,
+    },
+    /// 58000: the operating system gave no random bytes.
+    #[error("could not read random bytes from the operating system: {0}")]
+    Random(#[from] rand::rngs::SysError),
+    /// 39P01: the trigger function was called in another way than AFTER DELETE FOR EACH ROW.
+    #[error("backup_codes_forget_user must be called by an AFTER DELETE trigger FOR EACH ROW")]
+    TriggerProtocol,
+    /// 22023: the trigger names no column.
+    #[error("backup_codes_forget_user needs the name of at least one column")]
+    TriggerNoColumn,
+    /// 42703: the trigger names a column the table does not have.
+    #[error("column \"{0}\" does not exist in the table of the trigger")]
+    TriggerColumn(String),
+    /// 42804: the trigger names a column whose type could run foreign code.
+    #[error("column \"{0}\" has a type that cannot be a user id")]
+    TriggerColumnType(String),
+    /// XX001: a row of the extension's own tables that its functions cannot have written.
+    #[error("stored data of backup codes is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl Error {
+    fn sqlstate(&self) -> Code {
+        match self {
+            Self::Null(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::UserIdEmpty | Self::UserIdTooLong | Self::OutOfRange { .. } | Self::TriggerNoColumn => {
+                Code::ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Self::UserIdEncoding => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+            Self::ReadOnly { .. } => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            Self::NotSupported { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::Random(_) => Code::ERRCODE_SYSTEM_ERROR,
+            Self::TriggerProtocol => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            Self::TriggerColumn(_) => Code::ERRCODE_UNDEFINED_COLUMN,
+            Self::TriggerColumnType(_) => Code::ERRCODE_DATATYPE_MISMATCH,
+            Self::Damaged(_) => Code::ERRCODE_DATA_CORRUPTED,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Null("user_id") | Self::UserIdEmpty => "Pass the user's key, for instance 42 or 'acme:42'.",
+            Self::Null(_) => "Leave the argument out to take its default.",
+            Self::UserIdTooLong => "A user id has at most 255 bytes in UTF-8.",
+            Self::UserIdEncoding => "Pass the user's key in the encoding of the database.",
+            Self::OutOfRange { .. } => "Leave the argument out to take its default.",
+            Self::ReadOnly { recovery: true } => "Call the function on the primary server.",
+            Self::ReadOnly { recovery: false } => "Start the transaction with READ WRITE.",
+            Self::NotSupported { hint, .. } => hint,
+            Self::Random(_) => "Look for the reason in the kernel's log, and try again.",
+            Self::TriggerProtocol | Self::TriggerNoColumn | Self::TriggerColumn(_) => {
+                "Write CREATE TRIGGER name AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id')."
+            }
+            Self::TriggerColumnType(_) => {
+                "Use a column of type smallint, integer, bigint, uuid, text, character varying or character."
+            }
+            Self::Damaged(_) => "Make the user a new set with backup_codes_generate.",
+        }
+    }
+
+    /// Raises the error, with the statement and its context hidden from the server log.
+    ///
+    /// # Safety
+    /// PostgreSQL jumps out of the calling function without unwinding it: nothing there may be left to drop.
+    pub unsafe fn raise(self) -> ! {
+        unsafe extern "C-unwind" {
+            fn errcode(sqlerrcode: i32) -> i32;
+            fn errhint(format: *const c_char, ...) -> i32;
+            fn errfinish(file: *const c_char, line: i32, function: *const c_char);
+        }
+        // SAFETY: the protocol of ereport(): errstart, the fields, which copy their strings, then errfinish.
+        unsafe {
+            pg_sys::errstart_cold(pgrx::PgLogLevel::ERROR as i32, std::ptr::null());
+            self.fill(|sqlstate, message, hint| {
+                errcode(sqlstate);
+                pg_sys::errmsg_internal(c"%s".as_ptr(), message);
+                errhint(c"%s".as_ptr(), hint);
+            });
+            drop(self);
+            pg_sys::errhidestmt(true);
+            // The context can quote the statement of a calling function.
+            pg_sys::errhidecontext(true);
+            // Not through pgrx's guard, which reports the error anew and forgets that the statement is hidden.
+            errfinish(c"backup_codes".as_ptr(), 0, std::ptr::null());
+        }
+        unreachable!("errfinish does not return for ERROR")
+    }
+
+    fn fill(&self, report: impl FnOnce(i32, *const c_char, *const c_char)) {
+        let message = CString::new(crate::encoding::from_utf8(self.to_string())).unwrap_or_default();
+        let hint = CString::new(self.hint()).unwrap_or_default();
+        report(self.sqlstate() as i32, message.as_ptr(), hint.as_ptr());
+    }
+}

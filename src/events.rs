@@ -1,0 +1,176 @@
+//! Events: what every change of a user's codes leaves behind, and how it is announced.
+//!
+//! The row is the truth, written by the statement that makes the change. A notification is a hint, delivered when the
+//! transaction commits, and nothing is lost without it.
+
+use std::cell::Cell;
+use std::ffi::{CString, c_char, c_void};
+use std::fmt::Write;
+
+use pgrx::{pg_guard, pg_sys};
+use serde_json::json;
+
+use crate::clock::{self, Timestamp};
+use crate::error::Result;
+use crate::settings::{self, Notify, NotifyPayload};
+
+/// Notifications of one transaction; what comes after them is announced as one. A million pending ones take 310 MB.
+const MAX_NOTIFICATIONS: u32 = 64;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A user without a set got one.
+    Generated,
+    /// A user's set was replaced by a new one.
+    Replaced,
+    /// A pending set was made.
+    Prepared,
+    /// The pending set became the active one.
+    Confirmed,
+    /// The pending set was dropped.
+    Cancelled,
+    /// A code was accepted.
+    Used,
+    /// Everything was removed at the user's or the application's request.
+    Disabled,
+    /// Sets were removed by an operator.
+    Revoked,
+}
+
+impl Kind {
+    /// The name in the table and in notifications.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Replaced => "replaced",
+            Self::Prepared => "prepared",
+            Self::Confirmed => "confirmed",
+            Self::Cancelled => "cancelled",
+            Self::Used => "used",
+            Self::Disabled => "disabled",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What an event has before its statement runs.
+pub struct Stamp {
+    /// A uuid of version 7.
+    pub id: uuid::Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// From when on it can be claimed; None when it is history only.
+    pub due_at: Option<Timestamp>,
+    /// The application's own words about it.
+    pub context: Option<CString>,
+    /// The limit for low.
+    pub low: i32,
+}
+
+impl Stamp {
+    /// An event that happens now.
+    pub fn now() -> Result<Self> {
+        let at = clock::now();
+        Ok(Self {
+            id: new_id(at)?,
+            at,
+            due_at: settings::outbox().then_some(at),
+            context: settings::context(),
+            low: settings::low(),
+        })
+    }
+}
+
+/// A new id, ordered by time.
+pub fn new_id(at: Timestamp) -> Result<uuid::Uuid> {
+    let random = crate::code::random_bytes()?;
+    Ok(uuid::Builder::from_unix_timestamp_millis(clock::unix_millis(at), &random).into_uuid())
+}
+
+/// An event that was written.
+pub struct Event {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// What happened.
+    pub kind: Kind,
+    /// To whom.
+    pub user_id: String,
+    /// When.
+    pub at: Timestamp,
+    /// Unused codes afterwards.
+    pub remaining: i16,
+    /// Few or none left.
+    pub low: bool,
+}
+
+impl Event {
+    /// Announces the event, as the settings say.
+    pub fn announce(&self) {
+        if settings::notify() == Notify::Off {
+            return;
+        }
+        let sent = SENT.get();
+        SENT.set(sent.saturating_add(1));
+        // PostgreSQL drops a notification that the transaction already has, so the last one is sent for every event more:
+        // it stands even when the savepoint around the first of them is rolled back.
+        let payload = if sent >= MAX_NOTIFICATIONS {
+            json!({"event": "many"})
+        } else {
+            match settings::notify_payload() {
+                NotifyPayload::Id => json!({"event": self.kind.name(), "event_id": self.id.to_string()}),
+                NotifyPayload::Full => json!({
+                    "event": self.kind.name(),
+                    "event_id": self.id.to_string(),
+                    "user_id": self.user_id,
+                    "remaining": self.remaining,
+                    "low": self.low,
+                    "at": clock::rfc3339(self.at),
+                }),
+            }
+        };
+        send(&settings::channel(), &ascii(&payload.to_string()));
+    }
+}
+
+/// JSON in ASCII, which every server encoding can carry.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+fn send(channel: &CString, payload: &str) {
+    unsafe extern "C-unwind" {
+        fn Async_Notify(channel: *const c_char, payload: *const c_char);
+    }
+    let payload = CString::new(payload).unwrap_or_default();
+    // SAFETY: both strings are NUL-terminated and copied; the channel's length is checked by its setting, and the payload is
+    // far below PostgreSQL's 8,000 bytes.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| Async_Notify(channel.as_ptr(), payload.as_ptr())) };
+}
+
+thread_local! {
+    /// Notifications of this transaction.
+    static SENT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Begins to count notifications by transaction.
+pub fn register() {
+    // SAFETY: the callback lives as long as the backend and does nothing that could fail.
+    unsafe { pg_sys::RegisterXactCallback(Some(forget_sent), std::ptr::null_mut()) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn forget_sent(_event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    SENT.set(0);
+}

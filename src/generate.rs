@@ -1,0 +1,94 @@
+//! generate, prepare and regenerate: the only moments in which plain codes exist.
+
+use pgrx::{IntoDatum, pg_sys};
+
+use crate::attempt;
+use crate::call::{self, Call, Interval};
+use crate::clock;
+use crate::code::{Format, Symbols, random_bytes};
+use crate::commit;
+use crate::error::{Error, Result};
+use crate::events::{Event, Stamp};
+use crate::hash::Scheme;
+use crate::settings;
+use crate::store::{self, NewSet};
+use crate::user_id::UserId;
+
+/// The most codes a set can have.
+const MAX_COUNT: i32 = 100;
+
+type Store = fn(&UserId, &NewSet, &Stamp) -> Option<Event>;
+
+/// `backup_codes_generate(user_id, count, valid_for) → SETOF text`. Raises 22004, 22021, 22023, 0A000, 25006.
+pub fn generate(call: &Call) -> Result<pg_sys::Datum> {
+    make(call, store::replace)
+}
+
+/// `backup_codes_prepare(user_id, count, valid_for) → SETOF text`. Raises as generate.
+pub fn prepare(call: &Call) -> Result<pg_sys::Datum> {
+    make(call, store::prepare)
+}
+
+fn make(call: &Call, store: Store) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    let user_id = UserId::read(call)?;
+    let order = Order::read(call, 1)?;
+    let codes = order.fill(&user_id, store)?;
+    order.show(call, &codes)
+}
+
+/// `backup_codes_regenerate(user_id, code, count, valid_for) → SETOF text`. Raises as generate; a code that is not accepted
+/// gives no row.
+pub fn regenerate(call: &Call) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    let user_id = UserId::read(call)?;
+    let order = Order::read(call, 2)?;
+    if !attempt::try_code(&user_id, call.code(1))?.accepted() {
+        return call.rows().done();
+    }
+    let codes = order.fill(&user_id, store::replace)?;
+    order.show(call, &codes)
+}
+
+/// What a new set is to be, all of it checked.
+struct Order {
+    count: usize,
+    format: Format,
+    scheme: Scheme,
+    valid_for: Option<Interval>,
+}
+
+impl Order {
+    /// Reads count and valid_for, the first of which has this index.
+    fn read(call: &Call, first: usize) -> Result<Self> {
+        let count = call.get::<i32>(first).unwrap_or_else(settings::count);
+        if !(1..=MAX_COUNT).contains(&count) {
+            return Err(Error::OutOfRange { name: "count", range: "between 1 and 100" });
+        }
+        let valid_for = call.interval(first + 1);
+        clock::expires_at(clock::now(), valid_for)?;
+        let format = settings::format();
+        Ok(Self { count: count as usize, format, scheme: settings::scheme(format)?, valid_for })
+    }
+
+    /// Draws the codes and stores their hashes.
+    fn fill(&self, user_id: &UserId, store: Store) -> Result<Vec<Symbols>> {
+        let codes = self.format.draw(self.count)?;
+        let salt = random_bytes()?;
+        let hashes = codes.iter().map(|code| self.scheme.hash(user_id.utf8.as_bytes(), &salt, code)).collect();
+        let stamp = Stamp::now()?;
+        let expires_at = clock::expires_at(stamp.at, self.valid_for)?;
+        let set = NewSet { format: self.format, scheme: self.scheme, salt, expires_at, hashes };
+        let event = store::connected(|| store(user_id, &set, &stamp));
+        commit::acknowledge(&event);
+        Ok(codes)
+    }
+
+    fn show(&self, call: &Call, codes: &[Symbols]) -> Result<pg_sys::Datum> {
+        let rows = call.rows();
+        for code in codes {
+            rows.push([self.format.display(code, settings::group_size()).as_str().into_datum()]);
+        }
+        rows.done()
+    }
+}

@@ -1,0 +1,117 @@
+//! MFA backup codes as SQL functions: made, hashed, stored, checked and burned inside PostgreSQL.
+//!
+//! A verb is a file. `code` and `hash` are pure; `store` holds all SQL; `call` and `error` are the border to PostgreSQL.
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("backup_codes must be built with panic = \"unwind\": a panic has to become an error, not a crash");
+
+use pgrx::prelude::*;
+
+mod attempt;
+mod call;
+mod clock;
+mod code;
+mod commit;
+mod confirm;
+mod disable;
+mod encoding;
+mod error;
+mod events;
+mod forget;
+mod generate;
+mod hash;
+mod maintain;
+mod settings;
+mod status;
+mod store;
+mod user_id;
+
+pg_module_magic!();
+
+extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["schema"]);
+extension_sql_file!("../sql/comments.sql", name = "comments", requires = ["functions"]);
+extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
+
+/// Called by PostgreSQL when the library is loaded.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::register();
+    events::register();
+}
+
+call::sql_functions! {
+    generate::generate =>
+        Bigint backup_codes_generate_bigint "pg_finfo_backup_codes_generate_bigint",
+        Uuid backup_codes_generate_uuid "pg_finfo_backup_codes_generate_uuid",
+        Text backup_codes_generate_text "pg_finfo_backup_codes_generate_text";
+    generate::prepare =>
+        Bigint backup_codes_prepare_bigint "pg_finfo_backup_codes_prepare_bigint",
+        Uuid backup_codes_prepare_uuid "pg_finfo_backup_codes_prepare_uuid",
+        Text backup_codes_prepare_text "pg_finfo_backup_codes_prepare_text";
+    confirm::confirm =>
+        Bigint backup_codes_confirm_bigint "pg_finfo_backup_codes_confirm_bigint",
+        Uuid backup_codes_confirm_uuid "pg_finfo_backup_codes_confirm_uuid",
+        Text backup_codes_confirm_text "pg_finfo_backup_codes_confirm_text";
+    confirm::confirm_unproved =>
+        Bigint backup_codes_confirm_unproved_bigint "pg_finfo_backup_codes_confirm_unproved_bigint",
+        Uuid backup_codes_confirm_unproved_uuid "pg_finfo_backup_codes_confirm_unproved_uuid",
+        Text backup_codes_confirm_unproved_text "pg_finfo_backup_codes_confirm_unproved_text";
+    confirm::cancel =>
+        Bigint backup_codes_cancel_bigint "pg_finfo_backup_codes_cancel_bigint",
+        Uuid backup_codes_cancel_uuid "pg_finfo_backup_codes_cancel_uuid",
+        Text backup_codes_cancel_text "pg_finfo_backup_codes_cancel_text";
+    generate::regenerate =>
+        Bigint backup_codes_regenerate_bigint "pg_finfo_backup_codes_regenerate_bigint",
+        Uuid backup_codes_regenerate_uuid "pg_finfo_backup_codes_regenerate_uuid",
+        Text backup_codes_regenerate_text "pg_finfo_backup_codes_regenerate_text";
+    disable::disable =>
+        Bigint backup_codes_disable_bigint "pg_finfo_backup_codes_disable_bigint",
+        Uuid backup_codes_disable_uuid "pg_finfo_backup_codes_disable_uuid",
+        Text backup_codes_disable_text "pg_finfo_backup_codes_disable_text";
+    disable::disable_gated =>
+        Bigint backup_codes_disable_gated_bigint "pg_finfo_backup_codes_disable_gated_bigint",
+        Uuid backup_codes_disable_gated_uuid "pg_finfo_backup_codes_disable_gated_uuid",
+        Text backup_codes_disable_gated_text "pg_finfo_backup_codes_disable_gated_text";
+    attempt::consume =>
+        Bigint backup_codes_consume_bigint "pg_finfo_backup_codes_consume_bigint",
+        Uuid backup_codes_consume_uuid "pg_finfo_backup_codes_consume_uuid",
+        Text backup_codes_consume_text "pg_finfo_backup_codes_consume_text";
+    attempt::attempt =>
+        Bigint backup_codes_attempt_bigint "pg_finfo_backup_codes_attempt_bigint",
+        Uuid backup_codes_attempt_uuid "pg_finfo_backup_codes_attempt_uuid",
+        Text backup_codes_attempt_text "pg_finfo_backup_codes_attempt_text";
+    status::remaining =>
+        Bigint backup_codes_remaining_bigint "pg_finfo_backup_codes_remaining_bigint",
+        Uuid backup_codes_remaining_uuid "pg_finfo_backup_codes_remaining_uuid",
+        Text backup_codes_remaining_text "pg_finfo_backup_codes_remaining_text";
+    status::status =>
+        Bigint backup_codes_status_bigint "pg_finfo_backup_codes_status_bigint",
+        Uuid backup_codes_status_uuid "pg_finfo_backup_codes_status_uuid",
+        Text backup_codes_status_text "pg_finfo_backup_codes_status_text";
+    forget::forget_user => None backup_codes_forget_user "pg_finfo_backup_codes_forget_user";
+    maintain::revoke_all => None backup_codes_revoke_all "pg_finfo_backup_codes_revoke_all";
+    maintain::purge => None backup_codes_purge "pg_finfo_backup_codes_purge";
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+#[pg_schema]
+mod tests {
+    use pgrx::prelude::*;
+
+    include!("../pgrx-tests/settings.rs");
+    include!("../pgrx-tests/errors.rs");
+    include!("../pgrx-tests/plans.rs");
+}
+
+/// What `cargo pgrx test` asks for.
+#[cfg(test)]
+pub mod pg_test {
+    /// Called once before the tests.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// Settings of the test cluster.
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}

@@ -1,0 +1,42 @@
+//! revoke_all and purge: maintenance in batches, called until they return 0.
+
+use pgrx::pg_sys;
+
+use crate::call::{self, Call, Interval};
+use crate::clock::{self, Timestamp};
+use crate::commit;
+use crate::error::{Error, Result};
+use crate::events::Stamp;
+use crate::store;
+
+/// `backup_codes_revoke_all(issued_before, max_users) → bigint`. Raises 22004, 22023, 25006.
+pub fn revoke_all(call: &Call) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    let issued_before: Timestamp = call.get(0).ok_or(Error::Null("issued_before"))?;
+    let max_users = max_users(call, 1)?;
+    let stamp = Stamp::now()?;
+    let events = store::connected(|| store::revoke_all(issued_before, max_users, &stamp))?;
+    commit::acknowledge(&events);
+    call::value(events.len() as i64)
+}
+
+/// `backup_codes_purge(older_than, undelivered, max_users) → bigint`. Raises 22004, 22023, 25006.
+pub fn purge(call: &Call) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    let older_than: Interval = call.interval(0).ok_or(Error::Null("older_than"))?;
+    let undelivered = call.get(1).ok_or(Error::Null("undelivered"))?;
+    let max_users = max_users(call, 2)?;
+    let cutoff = clock::cutoff(clock::now(), older_than)?;
+    let stamp = Stamp::now()?;
+    let (users, events) = store::connected(|| store::purge(cutoff, undelivered, max_users, &stamp))?;
+    commit::acknowledge(&events);
+    call::value(users as i64)
+}
+
+fn max_users(call: &Call, index: usize) -> Result<i32> {
+    let max_users = call.get(index).ok_or(Error::Null("max_users"))?;
+    if max_users < 1 {
+        return Err(Error::OutOfRange { name: "max_users", range: "at least 1" });
+    }
+    Ok(max_users)
+}

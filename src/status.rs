@@ -1,0 +1,43 @@
+//! remaining and status: plain reads on the snapshot of the calling statement, so they work on a hot standby.
+
+use pgrx::{IntoDatum, pg_sys};
+
+use crate::call::{self, Call};
+use crate::clock::{self, Timestamp};
+use crate::error::Result;
+use crate::settings;
+use crate::store;
+use crate::user_id::UserId;
+
+/// `backup_codes_remaining(user_id) → integer`: 0 for a user without a valid set. No argument raises.
+pub fn remaining(call: &Call) -> Result<pg_sys::Datum> {
+    let found = UserId::read(call).ok().and_then(|user_id| store::connected(|| store::remaining(&user_id)));
+    call::value(found.map_or(0, |(unused, expires_at)| valid(unused, expires_at)))
+}
+
+/// `backup_codes_status(user_id)`: always one row. No argument raises.
+pub fn status(call: &Call) -> Result<pg_sys::Datum> {
+    let found = UserId::read(call).ok().and_then(|user_id| store::connected(|| store::status(&user_id)));
+    let status = found.unwrap_or_default();
+    let remaining = valid(status.unused, status.expires_at);
+    let rows = call.rows();
+    rows.push([
+        (remaining > 0).into_datum(),
+        remaining.into_datum(),
+        i32::from(status.total).into_datum(),
+        (status.total > 0 && remaining <= settings::low()).into_datum(),
+        status.pending.into_datum(),
+        status.generated_at.into_datum(),
+        status.confirmed_at.into_datum(),
+        status.expires_at.into_datum(),
+        status.last_used_at.into_datum(),
+        status.locked_until.into_datum(),
+        status.used.into_datum(),
+    ]);
+    rows.done()
+}
+
+/// Unused codes that would still be accepted.
+fn valid(unused: i16, expires_at: Option<Timestamp>) -> i32 {
+    if expires_at.is_some_and(|at| at <= clock::now()) { 0 } else { unused.into() }
+}

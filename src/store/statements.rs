@@ -1,0 +1,401 @@
+//! The texts. A test explains every statement of one user and finds index probes only.
+
+use pgrx::pg_sys::BuiltinOid::{
+    BOOLOID, BYTEAARRAYOID, BYTEAOID, INT2OID, INT4OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID,
+};
+
+use super::plan::Statement;
+
+/// The head of every event: parameters $2 to $6 are its id, time, due time, context and the limit for low.
+macro_rules! insert_event {
+    ($($rest:literal),+) => {
+        concat!(
+            "INSERT INTO backup_codes.event (user_id, event_id, at, due_at, context, kind, reason, set_no, ordinal, remaining, low) ",
+            $($rest,)+
+        )
+    };
+}
+
+/// What an account row holds without a set.
+macro_rules! no_set {
+    () => {
+        "set_no = NULL, replaced_set_no = NULL, generated_at = NULL, confirmed_at = NULL, expires_at = NULL, \
+         last_used_at = NULL, locked_until = NULL, failures = 0, alphabet = NULL, length = NULL, scheme = NULL, \
+         argon2_memory = NULL, argon2_iterations = NULL, salt = NULL, key_id = NULL, key_check = NULL, \
+         total = NULL, unused = 0, burned = ''"
+    };
+}
+
+pub static ACCOUNT: Statement = Statement::new(
+    "SELECT set_no, alphabet, length, scheme, salt, expires_at, burned
+       FROM backup_codes.account WHERE user_id = $1",
+    &[TEXTOID],
+);
+
+/// Whichever of code and account the plan probes first: the row of the code goes only under the lock of the account, and
+/// only while the set that was read is still the active one and valid.
+pub static SPEND: Statement = Statement::new(
+    concat!(
+        "WITH taken AS MATERIALIZED (
+           SELECT set_no FROM backup_codes.account
+            WHERE user_id = $1 AND set_no = $7 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+              FOR NO KEY UPDATE
+         ), spent AS (
+           DELETE FROM backup_codes.code AS c USING taken
+            WHERE c.user_id = $1 AND c.code_hash = $8 AND c.set_no = taken.set_no
+           RETURNING c.ordinal
+         ), counted AS (
+           UPDATE backup_codes.account AS a
+              SET unused = a.unused - 1, failures = 0, locked_until = NULL, last_used_at = $3,
+                  burned = a.burned || int2send(spent.ordinal) || $8
+             FROM spent
+            WHERE a.user_id = $1
+           RETURNING a.set_no, spent.ordinal, a.unused
+         ) ",
+        insert_event!(
+            "SELECT $1, $2, $3, $4, $5, 'used', NULL, set_no, ordinal, unused, unused <= $6 FROM counted
+             RETURNING remaining, low"
+        )
+    ),
+    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, BYTEAOID],
+);
+
+pub static HAS_CODE: Statement = Statement::new(
+    "SELECT ordinal FROM backup_codes.code WHERE user_id = $1 AND code_hash = $3 AND set_no = $2",
+    &[TEXTOID, INT4OID, BYTEAOID],
+);
+
+pub static ACTIVATE_NEW: Statement = Statement::new(
+    "INSERT INTO backup_codes.account AS a
+            (user_id, set_counter, set_no, generated_at, alphabet, length, scheme, salt, total, unused, expires_at)
+     VALUES ($1, 1, 1, $2, $3, $4, $5, $6, $7, $7, $8)
+     ON CONFLICT (user_id) DO UPDATE
+        SET set_counter = a.set_counter + 1, set_no = a.set_counter + 1, replaced_set_no = a.set_no,
+            generated_at = excluded.generated_at, confirmed_at = NULL, expires_at = excluded.expires_at,
+            last_used_at = NULL, locked_until = NULL, failures = 0,
+            alphabet = excluded.alphabet, length = excluded.length, scheme = excluded.scheme,
+            argon2_memory = NULL, argon2_iterations = NULL, salt = excluded.salt, key_id = NULL, key_check = NULL,
+            total = excluded.total, unused = excluded.unused, burned = ''
+     RETURNING set_no, replaced_set_no",
+    &[TEXTOID, TIMESTAMPTZOID, TEXTOID, INT2OID, TEXTOID, BYTEAOID, INT2OID, TIMESTAMPTZOID],
+);
+
+pub static REPLACE: Statement = Statement::new(
+    concat!(
+        "WITH gone AS (
+           DELETE FROM backup_codes.code WHERE user_id = $1
+         ), dropped AS (
+           DELETE FROM backup_codes.pending_set WHERE user_id = $1
+         ), made AS (
+           INSERT INTO backup_codes.code (user_id, set_no, code_hash, ordinal)
+           SELECT $1, $7, h.code_hash, h.ordinal FROM unnest($8) WITH ORDINALITY AS h (code_hash, ordinal)
+         ) ",
+        insert_event!(
+            "VALUES ($1, $2, $3, $4, $5, $9, NULL, $7, NULL, cardinality($8), cardinality($8) <= $6)
+             RETURNING remaining, low"
+        )
+    ),
+    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, BYTEAARRAYOID, TEXTOID],
+);
+
+pub static COUNT_SET: Statement = Statement::new(
+    "INSERT INTO backup_codes.account AS a (user_id, set_counter) VALUES ($1, 1)
+     ON CONFLICT (user_id) DO UPDATE SET set_counter = a.set_counter + 1
+     RETURNING set_counter, set_no, unused",
+    &[TEXTOID],
+);
+
+/// $7 the new set's number, $8 and $9 the active set's number and its unused codes, $10 the hashes, $11 to $16 the facts.
+pub static PREPARE: Statement = Statement::new(
+    concat!(
+        "WITH gone AS (
+           DELETE FROM backup_codes.code WHERE user_id = $1 AND set_no IS DISTINCT FROM $8
+         ), made AS (
+           INSERT INTO backup_codes.code (user_id, set_no, code_hash, ordinal)
+           SELECT $1, $7, h.code_hash, h.ordinal FROM unnest($10) WITH ORDINALITY AS h (code_hash, ordinal)
+         ), kept AS (
+           INSERT INTO backup_codes.pending_set AS p
+                  (user_id, set_no, generated_at, alphabet, length, scheme, salt, total, expires_at)
+           VALUES ($1, $7, $3, $11, $12, $13, $14, $15, $16)
+           ON CONFLICT (user_id) DO UPDATE
+              SET set_no = excluded.set_no, generated_at = excluded.generated_at, expires_at = excluded.expires_at,
+                  failures = 0, alphabet = excluded.alphabet, length = excluded.length, scheme = excluded.scheme,
+                  argon2_memory = NULL, argon2_iterations = NULL, salt = excluded.salt, key_id = NULL,
+                  key_check = NULL, total = excluded.total
+         ) ",
+        insert_event!(
+            "VALUES ($1, $2, $3, $4, $5, 'prepared', NULL, $7, NULL, $9, $8 IS NOT NULL AND $9 <= $6)
+             RETURNING remaining, low"
+        )
+    ),
+    &[
+        TEXTOID,
+        UUIDOID,
+        TIMESTAMPTZOID,
+        TIMESTAMPTZOID,
+        TEXTOID,
+        INT4OID,
+        INT4OID,
+        INT4OID,
+        INT2OID,
+        BYTEAARRAYOID,
+        TEXTOID,
+        INT2OID,
+        TEXTOID,
+        BYTEAOID,
+        INT2OID,
+        TIMESTAMPTZOID,
+    ],
+);
+
+/// Writes the row, rather than lock it: at REPEATABLE READ the next writer must find it changed.
+pub static TAKE: Statement = Statement::new(
+    "UPDATE backup_codes.account SET set_counter = set_counter WHERE user_id = $1 RETURNING unused",
+    &[TEXTOID],
+);
+
+pub static PENDING: Statement = Statement::new(
+    "SELECT set_no, alphabet, length, scheme, salt, expires_at
+       FROM backup_codes.pending_set WHERE user_id = $1",
+    &[TEXTOID],
+);
+
+pub static CONFIRM: Statement = Statement::new(
+    concat!(
+        "WITH pending AS (
+           DELETE FROM backup_codes.pending_set WHERE user_id = $1 RETURNING *
+         ), gone AS (
+           DELETE FROM backup_codes.code AS c USING pending AS p WHERE c.user_id = $1 AND c.set_no <> p.set_no
+         ), confirmed AS (
+           UPDATE backup_codes.account AS a
+              SET set_no = p.set_no, replaced_set_no = a.set_no, generated_at = p.generated_at, confirmed_at = $3,
+                  expires_at = p.expires_at, last_used_at = NULL, locked_until = NULL, failures = 0,
+                  alphabet = p.alphabet, length = p.length, scheme = p.scheme, argon2_memory = p.argon2_memory,
+                  argon2_iterations = p.argon2_iterations, salt = p.salt, key_id = p.key_id, key_check = p.key_check,
+                  total = p.total, unused = p.total, burned = ''
+             FROM pending AS p
+            WHERE a.user_id = $1
+           RETURNING a.set_no, a.unused
+         ) ",
+        insert_event!(
+            "SELECT $1, $2, $3, $4, $5, 'confirmed', NULL, set_no, NULL, unused, unused <= $6 FROM confirmed
+             RETURNING remaining, low"
+        )
+    ),
+    ACT,
+);
+
+pub static CANCEL: Statement = Statement::new(
+    concat!(
+        "WITH pending AS (
+           DELETE FROM backup_codes.pending_set WHERE user_id = $1 RETURNING set_no
+         ), gone AS (
+           DELETE FROM backup_codes.code AS c USING pending AS p WHERE c.user_id = $1 AND c.set_no = p.set_no
+         ) ",
+        insert_event!(
+            "SELECT $1, $2, $3, $4, $5, 'cancelled', 'request', p.set_no, NULL, a.unused,
+                    a.set_no IS NOT NULL AND a.unused <= $6
+               FROM pending AS p JOIN backup_codes.account AS a ON a.user_id = $1
+             RETURNING remaining, low"
+        )
+    ),
+    ACT,
+);
+
+/// The event names the active set, or the pending one where there was no other.
+pub static DISABLE: Statement = Statement::new(
+    concat!(
+        "WITH pending AS (
+           DELETE FROM backup_codes.pending_set WHERE user_id = $1 RETURNING set_no
+         ), gone AS (
+           DELETE FROM backup_codes.code WHERE user_id = $1
+         ), before AS (
+           SELECT coalesce(a.set_no, p.set_no) AS set_no
+             FROM backup_codes.account AS a LEFT JOIN pending AS p ON true
+            WHERE a.user_id = $1 AND coalesce(a.set_no, p.set_no) IS NOT NULL
+         ), cleared AS (
+           UPDATE backup_codes.account AS a SET ",
+        no_set!(),
+        " WHERE a.user_id = $1
+         ) ",
+        insert_event!(
+            "SELECT $1, $2, $3, $4, $5, 'disabled', 'request', set_no, NULL, 0, 0 <= $6 FROM before
+             RETURNING remaining, low"
+        )
+    ),
+    ACT,
+);
+
+/// The parameters of a statement that takes user and event only.
+const ACT: &[pgrx::pg_sys::BuiltinOid] = &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID];
+
+pub static FORGET: Statement = Statement::new(
+    "WITH codes AS (
+       DELETE FROM backup_codes.code WHERE user_id = $1
+     ), pending AS (
+       DELETE FROM backup_codes.pending_set WHERE user_id = $1
+     ), events AS (
+       DELETE FROM backup_codes.event WHERE user_id = $1
+     )
+     DELETE FROM backup_codes.account WHERE user_id = $1",
+    &[TEXTOID],
+);
+
+pub static REMAINING: Statement =
+    Statement::new("SELECT unused, expires_at FROM backup_codes.account WHERE user_id = $1", &[TEXTOID]);
+
+pub static STATUS: Statement = Statement::new(
+    "SELECT a.unused, a.total,
+            p.user_id IS NOT NULL AND (p.expires_at IS NULL OR p.expires_at > clock_timestamp()),
+            a.generated_at, a.confirmed_at, a.expires_at, a.last_used_at,
+            CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END, a.burned
+       FROM backup_codes.account AS a
+       LEFT JOIN backup_codes.pending_set AS p ON p.user_id = $1
+      WHERE a.user_id = $1",
+    &[TEXTOID],
+);
+
+/// Maintenance: whose sets were made before $1. Locked in the order of user_id, so that two runs cannot deadlock.
+pub static REVOCABLE: Statement = Statement::scanning(
+    "SELECT a.user_id
+       FROM backup_codes.account AS a LEFT JOIN backup_codes.pending_set AS p ON p.user_id = a.user_id
+      WHERE (a.set_no IS NOT NULL AND a.generated_at < $1) OR p.generated_at < $1
+      ORDER BY a.user_id
+      LIMIT $2
+        FOR NO KEY UPDATE OF a",
+    &[TIMESTAMPTZOID, INT4OID],
+);
+
+/// Decides again, under the locks: a set may have been confirmed or replaced meanwhile.
+pub static REVOKE: Statement = Statement::new(
+    concat!(
+        "WITH due AS (
+           SELECT * FROM unnest($1, $2) AS d (user_id, event_id)
+         ), dropped AS (
+           DELETE FROM backup_codes.pending_set AS p USING due AS d
+            WHERE p.user_id = d.user_id AND p.generated_at < $7
+           RETURNING p.user_id, p.set_no
+         ), old AS (
+           SELECT a.user_id, a.set_no, a.unused, a.set_no IS NOT NULL AND a.generated_at < $7 AS revoked
+             FROM backup_codes.account AS a JOIN due AS d ON d.user_id = a.user_id
+         ), cleared AS (
+           UPDATE backup_codes.account AS a SET ",
+        no_set!(),
+        "    FROM old AS o WHERE a.user_id = o.user_id AND o.revoked
+         ), gone AS (
+           DELETE FROM backup_codes.code AS c
+            USING (SELECT user_id, set_no FROM old WHERE revoked
+                   UNION ALL SELECT user_id, set_no FROM dropped) AS s
+            WHERE c.user_id = s.user_id AND c.set_no = s.set_no
+         ) ",
+        insert_event!(
+            "SELECT o.user_id, d.event_id, $3, $4, $5, 'revoked', 'request',
+                    CASE WHEN o.revoked THEN o.set_no ELSE p.set_no END, NULL,
+                    CASE WHEN o.revoked THEN 0 ELSE o.unused END,
+                    CASE WHEN o.revoked THEN 0 ELSE o.unused END <= $6
+               FROM due AS d JOIN old AS o ON o.user_id = d.user_id LEFT JOIN dropped AS p ON p.user_id = d.user_id
+              WHERE o.revoked OR p.user_id IS NOT NULL
+             RETURNING user_id, event_id, remaining, low"
+        )
+    ),
+    &[TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TIMESTAMPTZOID],
+);
+
+/// Maintenance: who has something that has been dead since before $1.
+pub static PURGEABLE: Statement = Statement::scanning(
+    "SELECT user_id FROM backup_codes.account WHERE expires_at < $1
+      UNION
+     SELECT user_id FROM backup_codes.pending_set WHERE generated_at < $1
+      UNION
+     SELECT user_id FROM backup_codes.event WHERE at < $1 AND ($2 OR due_at IS NULL)
+      UNION
+     SELECT user_id FROM backup_codes.account AS a
+      WHERE set_no IS NULL
+        AND NOT EXISTS (SELECT FROM backup_codes.pending_set AS p WHERE p.user_id = a.user_id)
+        AND NOT EXISTS (SELECT FROM backup_codes.event AS e WHERE e.user_id = a.user_id)
+      ORDER BY user_id
+      LIMIT $3",
+    &[TIMESTAMPTZOID, BOOLOID, INT4OID],
+);
+
+/// Of these users, those whom nobody is busy with.
+pub static LOCK_IDLE: Statement = Statement::new(
+    "WITH locked AS (
+       SELECT user_id FROM backup_codes.account WHERE user_id = ANY ($1) ORDER BY user_id FOR UPDATE SKIP LOCKED
+     )
+     SELECT user_id FROM locked
+      UNION ALL
+     SELECT w.user_id FROM unnest($1) AS w (user_id)
+      WHERE NOT EXISTS (SELECT FROM backup_codes.account AS a WHERE a.user_id = w.user_id)",
+    &[TEXTARRAYOID],
+);
+
+/// Decides again, under the locks. An expired set goes without an event, since nothing changes for its user; a pending set
+/// that could still be confirmed is cancelled.
+pub static PURGE: Statement = Statement::new(
+    concat!(
+        "WITH due AS (
+           SELECT * FROM unnest($1, $2) AS d (user_id, event_id)
+         ), dropped AS (
+           DELETE FROM backup_codes.pending_set AS p USING due AS d
+            WHERE p.user_id = d.user_id AND p.generated_at < $7
+           RETURNING p.user_id, p.set_no
+         ), old AS (
+           SELECT a.user_id, a.set_no, a.unused, a.expires_at IS NOT NULL AND a.expires_at < $7 AS expired
+             FROM backup_codes.account AS a JOIN due AS d ON d.user_id = a.user_id
+         ), cleared AS (
+           UPDATE backup_codes.account AS a SET ",
+        no_set!(),
+        "    FROM old AS o WHERE a.user_id = o.user_id AND o.expired
+           RETURNING a.user_id
+         ), gone AS (
+           DELETE FROM backup_codes.code AS c
+            USING (SELECT user_id, set_no FROM old WHERE expired
+                   UNION ALL SELECT user_id, set_no FROM dropped) AS s
+            WHERE c.user_id = s.user_id AND c.set_no = s.set_no
+         ), forgotten AS (
+           DELETE FROM backup_codes.event AS e USING due AS d
+            WHERE e.user_id = d.user_id AND e.at < $7 AND ($8 OR e.due_at IS NULL)
+           RETURNING e.user_id
+         ), emptied AS (
+           DELETE FROM backup_codes.account AS a USING old AS o
+            WHERE a.user_id = o.user_id AND o.set_no IS NULL
+              AND NOT EXISTS (SELECT FROM backup_codes.pending_set AS p WHERE p.user_id = a.user_id)
+              AND NOT EXISTS (SELECT FROM backup_codes.event AS e WHERE e.user_id = a.user_id)
+           RETURNING a.user_id
+         ), told AS (",
+        insert_event!(
+            "SELECT o.user_id, d.event_id, $3, $4, $5, 'cancelled', NULL, p.set_no, NULL,
+                    CASE WHEN o.expired THEN 0 ELSE o.unused END,
+                    CASE WHEN o.expired THEN 0 ELSE o.unused END <= $6
+               FROM due AS d JOIN old AS o ON o.user_id = d.user_id JOIN dropped AS p ON p.user_id = d.user_id
+             RETURNING user_id, event_id, remaining, low"
+        ),
+        ")
+         SELECT u.user_id, t.event_id, t.remaining, t.low
+           FROM (SELECT user_id FROM dropped UNION SELECT user_id FROM cleared
+                 UNION SELECT user_id FROM forgotten UNION SELECT user_id FROM emptied) AS u
+           LEFT JOIN told AS t ON t.user_id = u.user_id"
+    ),
+    &[TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TIMESTAMPTZOID, BOOLOID],
+);
+
+/// Every statement about one user, for the tests.
+#[cfg(any(test, feature = "pg_test"))]
+pub static ALL: &[(&str, &Statement)] = &[
+    ("account", &ACCOUNT),
+    ("spend", &SPEND),
+    ("has_code", &HAS_CODE),
+    ("activate_new", &ACTIVATE_NEW),
+    ("replace", &REPLACE),
+    ("count_set", &COUNT_SET),
+    ("prepare", &PREPARE),
+    ("take", &TAKE),
+    ("pending", &PENDING),
+    ("confirm", &CONFIRM),
+    ("cancel", &CANCEL),
+    ("disable", &DISABLE),
+    ("forget", &FORGET),
+    ("remaining", &REMAINING),
+    ("status", &STATUS),
+];
