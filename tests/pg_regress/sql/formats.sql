@@ -1,0 +1,91 @@
+-- Formats: a set remembers the format it was made with; settings rule new sets and unknown users only.
+CREATE EXTENSION backup_codes;
+SET backup_codes.max_failures = 100;
+CREATE TABLE issued (user_id text, kind text, code text);
+
+-- Every alphabet, several lengths and group sizes: how a code looks.
+CREATE FUNCTION issue(id text, alphabet text, length int, group_size int, hash text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('backup_codes.alphabet', alphabet, false), set_config('backup_codes.length', length::text, false),
+          set_config('backup_codes.group_size', group_size::text, false), set_config('backup_codes.hash', hash, false);
+  INSERT INTO issued SELECT id, 'active', c FROM backup_codes_generate(id) AS c;
+  INSERT INTO issued SELECT id, 'pending', c FROM backup_codes_prepare(id, 2) AS c;
+  RETURN string_agg(DISTINCT regexp_replace(code, CASE alphabet WHEN 'base32' THEN '[0-9A-HJKMNP-TV-Z]' WHEN 'hex' THEN '[0-9a-f]' ELSE '[0-9]' END, '*', 'g'), ' or ')
+    FROM issued WHERE user_id = id;
+END
+$$;
+SELECT issue('default', 'base32', 25, 5, 'auto');
+SELECT issue('base32 24', 'base32', 24, 4, 'auto');
+SELECT issue('base32 64', 'base32', 64, 64, 'auto');
+SELECT issue('base32 uneven', 'base32', 25, 4, 'auto');
+SELECT issue('base32 ungrouped', 'base32', 26, 0, 'sha256');
+SELECT issue('hex 28', 'hex', 28, 7, 'auto');
+SELECT issue('hex 32', 'hex', 32, 1, 'auto');
+SELECT issue('decimal 34', 'decimal', 34, 6, 'auto');
+SELECT issue('decimal 6', 'decimal', 6, 3, 'sha256');
+SELECT issue('hex 6', 'hex', 6, 0, 'sha256');
+SELECT issue('base32 6', 'base32', 6, 0, 'sha256');
+SELECT user_id, alphabet, length, scheme FROM backup_codes.overview ORDER BY user_id COLLATE "C";
+SELECT user_id, count(*), count(DISTINCT code) FROM issued WHERE kind = 'active' GROUP BY user_id HAVING count(DISTINCT code) <> 10;
+
+-- Today's settings are others. One code of each set, as issued and in another spelling.
+SET backup_codes.alphabet = hex;
+SET backup_codes.length = 60;
+SET backup_codes.group_size = 2;
+SET backup_codes.hash = argon2id;
+SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code)) LIMIT 1) AS as_issued,
+       (SELECT status FROM backup_codes_attempt(user_id, ' ' || upper(replace(max(code), '-', ' '))) LIMIT 1) AS spaced_upper
+  FROM issued WHERE kind = 'active' GROUP BY user_id ORDER BY user_id COLLATE "C";
+SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code))) AS again FROM issued WHERE kind = 'active' GROUP BY user_id ORDER BY user_id COLLATE "C";
+-- Input is parsed by the set's format, not by today's.
+SELECT status FROM backup_codes_attempt('default', repeat('0', 60));
+SELECT status FROM backup_codes_attempt('decimal 6', '12345a');
+SELECT status FROM backup_codes_attempt('hex 6', '12345');
+SELECT status FROM backup_codes_attempt('nobody', repeat('0', 60));
+-- Pending sets are confirmed by their own format as well, and keep it.
+SELECT user_id, backup_codes_confirm(user_id, lower(min(code))) AS confirmed FROM issued WHERE kind = 'pending' GROUP BY user_id ORDER BY user_id COLLATE "C";
+SELECT user_id, bool_and(backup_codes_consume(user_id, code)) AS all_accepted FROM issued WHERE kind = 'pending' GROUP BY user_id ORDER BY user_id COLLATE "C";
+-- Only base32 folds O, I and L.
+RESET backup_codes.hash;
+SET backup_codes.length = 28;
+CREATE TEMPORARY TABLE hex AS SELECT code FROM backup_codes_generate('hex', 100) AS code;
+SELECT DISTINCT status FROM hex, backup_codes_attempt('hex', translate(code, '01', 'OI')) WHERE code ~ '[01]';
+
+-- What is refused today: fewer than 112 random bits under auto, Argon2id, key files.
+CREATE FUNCTION refusal(statement text) RETURNS TABLE (state text, message text, hint text) LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE statement;
+  state := 'none';
+  RETURN NEXT;
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+  RETURN NEXT;
+END
+$$;
+CREATE FUNCTION refused(alphabet text, length int, hash text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('backup_codes.alphabet', alphabet, true), set_config('backup_codes.length', length::text, true), set_config('backup_codes.hash', hash, true);
+  RETURN QUERY SELECT state FROM refusal('SELECT backup_codes_generate(''weak'')')
+         UNION SELECT state FROM refusal('SELECT backup_codes_prepare(''weak'')')
+         UNION SELECT state FROM refusal('SELECT backup_codes_regenerate(''weak'', ''x'')');
+END
+$$;
+SELECT a, l, h, refused(a, l, h)
+  FROM (VALUES (1, 'base32', 23, 'auto'), (2, 'base32', 24, 'auto'), (3, 'hex', 27, 'auto'), (4, 'hex', 28, 'auto'), (5, 'decimal', 33, 'auto'), (6, 'decimal', 34, 'auto'),
+               (7, 'base32', 6, 'sha256'), (8, 'decimal', 6, 'sha256'), (9, 'base32', 25, 'argon2id'), (10, 'decimal', 64, 'argon2id')) AS v (n, a, l, h) ORDER BY n;
+SET backup_codes.alphabet = decimal;
+SET backup_codes.length = 8;
+SELECT * FROM refusal('SELECT backup_codes_generate(1)');
+SET backup_codes.hash = argon2id;
+SELECT * FROM refusal('SELECT backup_codes_generate(1)');
+-- A regenerate that is refused has not spent the code.
+RESET backup_codes.alphabet;
+RESET backup_codes.length;
+RESET backup_codes.hash;
+SELECT code AS one FROM backup_codes_generate('careful') AS code LIMIT 1 \gset
+SET backup_codes.hash = argon2id;
+\set VERBOSITY sqlstate
+SELECT count(*) FROM backup_codes_regenerate('careful', :'one');
+SELECT backup_codes_consume('careful', :'one');
+\set VERBOSITY default
+RESET backup_codes.hash;
