@@ -3,7 +3,8 @@ CREATE EXTENSION backup_codes;
 CREATE VIEW member AS
   SELECT m.classid, m.objid, pg_describe_object(m.classid, m.objid, 0) AS object
     FROM pg_depend AS m JOIN pg_extension AS e ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid
-   WHERE m.deptype = 'e' AND e.extname = 'backup_codes';
+   WHERE m.deptype = 'e' AND e.extname = 'backup_codes'
+     AND m.classid <> 'pg_type'::regclass;
 
 SELECT object FROM member ORDER BY object COLLATE "C";
 

@@ -30,9 +30,6 @@ CREATE VIEW held AS
      SELECT 'function ' || oid::regprocedure, proowner, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc
       WHERE m.classid = 'pg_proc'::regclass AND oid = m.objid
      UNION ALL
-     SELECT 'type ' || oid::regtype, typowner, coalesce(typacl, acldefault('T', typowner)) FROM pg_type
-      WHERE m.classid = 'pg_type'::regclass AND oid = m.objid
-     UNION ALL
      SELECT 'column ' || c.oid::regclass || '.' || t.attname, c.relowner, t.attacl FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid
       WHERE m.classid = 'pg_class'::regclass AND c.oid = m.objid
    ) AS o (object, owner, acl)
