@@ -76,6 +76,8 @@ fn reading_assigns_no_transaction_id() {
     assert!(!assigned());
     select("SELECT backup_codes_remaining(42), backup_codes_remaining('42'), backup_codes_remaining(gen_random_uuid())");
     select("SELECT * FROM backup_codes_status(42)");
+    select("SELECT * FROM backup_codes_keys()");
+    select("SELECT * FROM backup_codes_doctor()");
     assert!(!assigned());
 }
 

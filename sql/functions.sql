@@ -8,7 +8,7 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id bigint, count integer 
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(bigint, integer, interval) IS
-  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 0A000, 25006.';
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_generate(user_id uuid, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -16,7 +16,7 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id uuid, count integer DE
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(uuid, integer, interval) IS
-  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 0A000, 25006.';
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_generate(user_id text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -24,7 +24,7 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id text, count integer DE
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(text, integer, interval) IS
-  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 0A000, 25006.';
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_prepare(user_id bigint, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -56,7 +56,7 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(bigint, text) IS
-  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid, code text)
   RETURNS boolean
@@ -64,7 +64,7 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(uuid, text) IS
-  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text, code text)
   RETURNS boolean
@@ -72,7 +72,7 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(text, text) IS
-  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint)
   RETURNS boolean
@@ -176,7 +176,7 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(bigint, text) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid, code text)
   RETURNS boolean
@@ -184,7 +184,7 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(uuid, text) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id text, code text)
   RETURNS boolean
@@ -192,7 +192,7 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(text, text) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
   RETURNS boolean
@@ -200,7 +200,7 @@ CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_consume_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_consume(bigint, text) IS
-  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby.';
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id uuid, code text)
   RETURNS boolean
@@ -208,7 +208,7 @@ CREATE FUNCTION @extschema@.backup_codes_consume(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_consume_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_consume(uuid, text) IS
-  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby.';
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id text, code text)
   RETURNS boolean
@@ -216,7 +216,7 @@ CREATE FUNCTION @extschema@.backup_codes_consume(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_consume_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_consume(text, text) IS
-  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby.';
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id bigint, code text)
   RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
@@ -224,7 +224,7 @@ CREATE FUNCTION @extschema@.backup_codes_attempt(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(bigint, text) IS
-  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby.';
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id uuid, code text)
   RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
@@ -232,7 +232,7 @@ CREATE FUNCTION @extschema@.backup_codes_attempt(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(uuid, text) IS
-  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby.';
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id text, code text)
   RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
@@ -240,7 +240,7 @@ CREATE FUNCTION @extschema@.backup_codes_attempt(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(text, text) IS
-  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby.';
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id bigint)
   RETURNS integer
@@ -323,3 +323,19 @@ CREATE FUNCTION @extschema@.backup_codes_purge(
   AS 'MODULE_PATHNAME', 'backup_codes_purge';
 COMMENT ON FUNCTION @extschema@.backup_codes_purge(interval, boolean, integer) IS
   'Operator. Removes what has been dead for longer than older_than, for up to max_users users: expired sets, abandoned pending sets, history and delivered events (with undelivered also those still waiting) and accounts that hold nothing; returns how many users lost something. Call it until it returns 0. Errors: 22004, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_keys()
+  RETURNS TABLE (key_id integer, loaded boolean, current boolean, users bigint)
+  LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 10000 ROWS 2
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_keys';
+COMMENT ON FUNCTION @extschema@.backup_codes_keys() IS
+  'Operator. The keys that the key file holds or that sets need, never their values: whether the file holds it, whether new sets take it, and how many users have sets that need it.';
+
+CREATE FUNCTION @extschema@.backup_codes_doctor()
+  RETURNS TABLE (check_name text, status text, detail text, hint text)
+  LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 10000 ROWS 25
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_doctor';
+COMMENT ON FUNCTION @extschema@.backup_codes_doctor() IS
+  'Operator. What should be looked after, a row for each check, always the same ones in the same order: status ok, warning or problem, what was found, and what to paste to put it right. Reads only; works on a hot standby.';

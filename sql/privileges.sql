@@ -32,7 +32,8 @@ BEGIN
                    ('issuer', 'backup_codes_forget_user'),
                    ('verifier', 'backup_codes_consume'), ('verifier', 'backup_codes_attempt'),
                    ('verifier', 'backup_codes_remaining'), ('verifier', 'backup_codes_status'),
-                   ('operator', 'backup_codes_revoke_all'), ('operator', 'backup_codes_purge')) AS d (duty, function)
+                   ('operator', 'backup_codes_revoke_all'), ('operator', 'backup_codes_purge'),
+                   ('operator', 'backup_codes_keys'), ('operator', 'backup_codes_doctor')) AS d (duty, function)
       JOIN pg_proc AS p ON p.proname = d.function
       JOIN pg_depend AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid AND m.deptype = 'e'
       JOIN pg_extension AS e ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid

@@ -1,26 +1,46 @@
 //! consume and attempt: one act, told as a boolean or with its reason.
+//!
+//! Attempts on one user queue on his account row: a guess is answered only under its lock, and counted there. However many
+//! guess at once, no more than `max_failures` of them learn anything before the user is locked (NIST SP 800-63B-4 §3.2.2).
 
 use pgrx::{IntoDatum, pg_sys};
 use zeroize::Zeroizing;
 
-use crate::call::{self, Call};
-use crate::clock;
+use crate::call::{self, Call, Interval};
+use crate::clock::{self, Timestamp};
 use crate::commit;
 use crate::error::Result;
 use crate::events::{Event, Stamp};
-use crate::hash::{CodeHash, SALT_LEN, Scheme};
+use crate::hash::{CodeHash, SALT_LEN};
+use crate::keys;
 use crate::settings;
-use crate::store::{self, Account};
+use crate::store::{self, CodeSet, Failure};
 use crate::user_id::UserId;
 
 /// What became of an attempt.
 pub enum Outcome {
     /// The code was live and is burned now.
     Accepted(Event),
-    /// Wrong code, or a user without a set.
-    Rejected,
     /// Cannot be a code of this user: wrong length, alphabet or check symbol.
     Malformed,
+    /// The user is locked until then; nothing was tried.
+    Locked(Timestamp),
+    /// The code was refused, and counted where the user has a set.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// The failure locked the user until then.
+        locked_until: Option<Timestamp>,
+        /// What the failure led to.
+        events: Vec<Event>,
+    },
+}
+
+/// Why a well-formed code was refused.
+#[derive(Clone, Copy)]
+pub enum Refusal {
+    /// Wrong code, or a user without a set.
+    Rejected,
     /// A code of the present set that was consumed earlier.
     Used,
     /// A right code of an expired set.
@@ -31,16 +51,31 @@ impl Outcome {
     fn status(&self) -> &'static str {
         match self {
             Self::Accepted(_) => "accepted",
-            Self::Rejected => "rejected",
             Self::Malformed => "malformed",
-            Self::Used => "used",
-            Self::Expired => "expired",
+            Self::Locked(_) => "locked",
+            Self::Refused { reason: Refusal::Rejected, .. } => "rejected",
+            Self::Refused { reason: Refusal::Used, .. } => "used",
+            Self::Refused { reason: Refusal::Expired, .. } => "expired",
         }
+    }
+
+    /// How long the user stays locked.
+    fn retry_after(&self) -> Option<Interval> {
+        let until = match self {
+            Self::Locked(until) => Some(*until),
+            Self::Refused { locked_until, .. } => *locked_until,
+            _ => None,
+        };
+        until.map(|until| Interval { months: 0, days: 0, micros: (until - clock::now()).max(0) })
     }
 
     /// Whether the user may pass.
     pub fn accepted(&self) -> bool {
         matches!(self, Self::Accepted(_))
+    }
+
+    fn rejected() -> Self {
+        Self::Refused { reason: Refusal::Rejected, locked_until: None, events: Vec::new() }
     }
 }
 
@@ -56,8 +91,9 @@ pub fn attempt(call: &Call) -> Result<pg_sys::Datum> {
         Outcome::Accepted(event) => (Some(i32::from(event.remaining)), Some(event.low)),
         _ => (None, None),
     };
+    let retry_after = outcome.retry_after().map(Interval::datum);
     let rows = call.rows();
-    rows.push([outcome.status().into_datum(), remaining.into_datum(), low.into_datum(), None]);
+    rows.push([outcome.status().into_datum(), remaining.into_datum(), low.into_datum(), retry_after]);
     rows.done()
 }
 
@@ -65,52 +101,80 @@ fn verify(call: &Call) -> Result<Outcome> {
     call::require_writable()?;
     match UserId::read(call) {
         Ok(user_id) => try_code(&user_id, call.code(1)),
-        Err(_) => Ok(Outcome::Rejected),
+        Err(_) => Ok(Outcome::rejected()),
     }
 }
 
 /// Tries a code, and burns it when it is right.
 pub fn try_code(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Outcome> {
     let outcome = store::connected(|| decide(user_id, input))?;
-    if let Outcome::Accepted(event) = &outcome {
-        commit::acknowledge([event]);
+    match &outcome {
+        Outcome::Accepted(event) => commit::acknowledge([event]),
+        Outcome::Refused { events, .. } if !events.is_empty() => commit::acknowledge(events),
+        _ => {}
     }
     Ok(outcome)
 }
 
 /// An unknown user goes through the same statements and the same hash as a known one with a wrong code.
 fn decide(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Outcome> {
-    let Some(input) = input else { return Ok(Outcome::Malformed) };
-    let mut account = store::account(user_id)?;
     loop {
-        let set = account.as_ref().map(|account| &account.set);
-        let format = set.map_or_else(settings::format, |set| set.format);
-        let Some(symbols) = format.parse(&input) else { return Ok(Outcome::Malformed) };
-        let scheme = set.map_or(Scheme::Sha256, |set| set.scheme);
-        let salt = set.map_or([0; SALT_LEN], |set| set.salt);
-        let set_no = set.map_or(0, |set| set.set_no);
-        let hash = scheme.hash(user_id.utf8.as_bytes(), &salt, &symbols);
-        if let Some(event) = store::spend(user_id, set_no, &hash, &Stamp::now()?) {
+        // Every other round means that somebody else changed the account meanwhile.
+        pgrx::check_for_interrupts!();
+        let account = store::account(user_id)?;
+        if let Some(until) = account.as_ref().and_then(|account| account.locked_until).filter(|at| *at > clock::now()) {
+            return Ok(Outcome::Locked(until));
+        }
+        let set = match account {
+            Some(account) => account.set,
+            None => nobodys_set(),
+        };
+        let Some(symbols) = input.as_ref().and_then(|input| set.format.parse(input)) else {
+            return Ok(Outcome::Malformed);
+        };
+        let key = if set.set_no == NOBODYS_SET { keys::current()? } else { keys::of_set(set.key)? };
+        let hash = set.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &set.salt, &symbols)?;
+        let stamp = Stamp::now()?;
+        if let Some(event) = store::spend(user_id, set.set_no, &hash, &stamp) {
             return Ok(Outcome::Accepted(event));
         }
-        // The reason is read anew: whoever was first with the same code has committed by now.
-        let now = store::account(user_id)?;
-        let current = now.as_ref().map_or(0, |account| account.set.set_no);
-        if current == set_no {
-            return Ok(now.map_or(Outcome::Rejected, |account| reason(user_id, &account, &hash)));
+        if let Some(failure) = store::count_failure(user_id, set.set_no, &stamp) {
+            return refuse(user_id, set.set_no, &hash, failure, &stamp);
         }
-        account = now;
+        if set.set_no == NOBODYS_SET && store::account(user_id)?.is_none() {
+            return Ok(Outcome::rejected());
+        }
+        // Locked, or given another set, since the account was read: read it again.
     }
 }
 
-/// Why a well-formed code was not accepted.
-fn reason(user_id: &UserId, account: &Account, hash: &CodeHash) -> Outcome {
-    let expired = account.set.expires_at.is_some_and(|at| at <= clock::now());
-    if account.burned.iter().any(|code| code.hash == *hash) {
-        Outcome::Used
-    } else if expired && store::has_code(user_id, account.set.set_no, hash) {
-        Outcome::Expired
-    } else {
-        Outcome::Rejected
+/// No set has this number.
+const NOBODYS_SET: i32 = 0;
+
+/// What stands in for the set of an unknown user: it costs what a new set would.
+fn nobodys_set() -> CodeSet {
+    let format = settings::format();
+    CodeSet {
+        set_no: NOBODYS_SET,
+        format,
+        scheme: settings::scheme(format),
+        salt: [0; SALT_LEN],
+        key: None,
+        expires_at: None,
     }
+}
+
+/// A failure was counted under the lock of the account: what it was, and what it leads to.
+fn refuse(user_id: &UserId, set_no: i32, hash: &CodeHash, failure: Failure, stamp: &Stamp) -> Result<Outcome> {
+    let expired = failure.expires_at.is_some_and(|at| at <= clock::now());
+    let reason = if failure.burned.iter().any(|code| code.hash == *hash) {
+        Refusal::Used
+    } else if expired && store::has_code(user_id, set_no, hash) {
+        Refusal::Expired
+    } else {
+        Refusal::Rejected
+    };
+    let locked_until = failure.locked.is_some().then(|| stamp.locked_until());
+    let removed = if failure.last { store::remove_active(user_id, &Stamp::now()?) } else { None };
+    Ok(Outcome::Refused { reason, locked_until, events: failure.locked.into_iter().chain(removed).collect() })
 }

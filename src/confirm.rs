@@ -1,28 +1,43 @@
 //! confirm and cancel: what becomes of a pending set.
 
 use pgrx::pg_sys;
+use zeroize::Zeroizing;
 
 use crate::call::{self, Call};
 use crate::clock;
 use crate::commit;
 use crate::error::Result;
-use crate::events::{Event, Stamp};
+use crate::events::{Event, Reason, Stamp};
+use crate::keys;
 use crate::store::{self, CodeSet};
 use crate::user_id::UserId;
 
-/// `backup_codes_confirm(user_id, code) → boolean`: with proof. Raises 22004, 22021, 22023, 25006.
+/// What a caller brings to confirm a pending set.
+enum Proof {
+    /// A code as the user typed it.
+    Code(Option<Zeroizing<String>>),
+    /// Nothing.
+    None,
+}
+
+/// What a proof is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong,
+    /// Cannot be a code of the set; not counted.
+    Malformed,
+}
+
+/// `backup_codes_confirm(user_id, code) → boolean`: with proof. Raises 22004, 22021, 22023, 25006 and the errors of a key
+/// file.
 pub fn confirm(call: &Call) -> Result<pg_sys::Datum> {
-    let code = call.code(1);
-    settle(call, store::confirm, |user_id, pending| {
-        let Some(symbols) = code.as_ref().and_then(|code| pending.format.parse(code)) else { return false };
-        let hash = pending.scheme.hash(user_id.utf8.as_bytes(), &pending.salt, &symbols);
-        store::has_code(user_id, pending.set_no, &hash)
-    })
+    settle(call, Proof::Code(call.code(1)))
 }
 
 /// `backup_codes_confirm(user_id) → boolean`: without proof. Raises 22004, 22021, 22023, 25006.
 pub fn confirm_unproved(call: &Call) -> Result<pg_sys::Datum> {
-    settle(call, store::confirm, |_, _| true)
+    settle(call, Proof::None)
 }
 
 /// `backup_codes_cancel(user_id) → boolean`. Raises 22004, 22021, 22023, 25006.
@@ -30,29 +45,43 @@ pub fn cancel(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
     let stamp = Stamp::now()?;
-    let event = store::connected(|| store::take(&user_id).and_then(|_| store::cancel(&user_id, &stamp)));
+    let event =
+        store::connected(|| store::take(&user_id).and_then(|_| store::cancel(&user_id, Reason::Request, &stamp)));
     commit::acknowledge(&event);
     call::value(event.is_some())
 }
 
-/// Takes the account, and acts on its pending set unless that has expired or the proof fails.
-fn settle(
-    call: &Call,
-    act: fn(&UserId, &Stamp) -> Option<Event>,
-    proof: impl Fn(&UserId, &CodeSet) -> bool,
-) -> Result<pg_sys::Datum> {
+/// Takes the account and settles what becomes of its pending set, unless that has expired.
+fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
     let stamp = Stamp::now()?;
-    let event = store::connected(|| -> Result<Option<Event>> {
+    let (confirmed, event) = store::connected(|| -> Result<(bool, Option<Event>)> {
         if store::take(&user_id).is_none() {
-            return Ok(None);
+            return Ok((false, None));
         }
-        let valid = store::pending(&user_id)?
-            .filter(|pending| pending.expires_at.is_none_or(|at| at > clock::now()))
-            .filter(|pending| proof(&user_id, pending));
-        Ok(valid.and_then(|_| act(&user_id, &stamp)))
+        let pending = store::pending(&user_id)?;
+        let Some(pending) = pending.filter(|set| set.expires_at.is_none_or(|at| at > clock::now())) else {
+            return Ok((false, None));
+        };
+        match judge(&user_id, &pending, &proof)? {
+            Verdict::Right => Ok((true, store::confirm(&user_id, &stamp))),
+            Verdict::Wrong if store::count_proof(&user_id) => {
+                Ok((false, store::cancel(&user_id, Reason::Failures, &stamp)))
+            }
+            Verdict::Wrong | Verdict::Malformed => Ok((false, None)),
+        }
     })?;
     commit::acknowledge(&event);
-    call::value(event.is_some())
+    call::value(confirmed && event.is_some())
+}
+
+fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> {
+    let Proof::Code(code) = proof else { return Ok(Verdict::Right) };
+    let Some(symbols) = code.as_ref().and_then(|code| pending.format.parse(code)) else {
+        return Ok(Verdict::Malformed);
+    };
+    let key = keys::of_set(pending.key)?;
+    let hash = pending.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &pending.salt, &symbols)?;
+    Ok(if store::has_code(user_id, pending.set_no, &hash) { Verdict::Right } else { Verdict::Wrong })
 }

@@ -40,13 +40,55 @@ pub enum Error {
         /// On a standby, that is.
         recovery: bool,
     },
-    /// 0A000: a setting asks for what is not built yet.
-    #[error("{what} is not supported yet")]
-    NotSupported {
-        /// What the settings ask for.
-        what: &'static str,
-        /// What to set instead.
-        hint: &'static str,
+    /// 53200: no memory for Argon2id, or parameters out of its range.
+    #[error("could not hash a backup code: {0}")]
+    Hash(#[from] crate::hash::HashError),
+    /// 58P01: there is no such key file.
+    #[error("key file \"{0}\" does not exist")]
+    KeyFileMissing(String),
+    /// 42501: the server's user may not read the key file.
+    #[error("permission denied for key file \"{0}\"")]
+    KeyFileDenied(String),
+    /// 58030: the key file cannot be read for another reason.
+    #[error("could not read key file \"{path}\": {reason}")]
+    KeyFileUnreadable {
+        /// The file.
+        path: String,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// F0000: the path is relative, or leads into the data directory.
+    #[error("key file \"{0}\" is not outside the data directory")]
+    KeyFilePlace(String),
+    /// F0000: not a regular file, or larger than one can be.
+    #[error("key file \"{0}\" is not a regular file of at most 64 kB")]
+    KeyFileKind(String),
+    /// F0000: others than the server's user may read or change the file.
+    #[error("key file \"{0}\" has group or world access, or a foreign owner")]
+    KeyFileOpen(String),
+    /// F0000: the content is not a list of keys.
+    #[error("key file \"{path}\" is malformed: {reason}")]
+    KeyFileContent {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: crate::keyring::KeyFileError,
+    },
+    /// 55000: a set needs a key, and no key file is configured.
+    #[error("a set of backup codes needs key {id}, and backup_codes.key_file is not set")]
+    KeyFileNotSet {
+        /// The key's id.
+        id: i32,
+    },
+    /// 55000: a set needs a key that the file does not hold, or holds another of that id.
+    #[error("a set of backup codes needs key {id}, and key file \"{path}\" {}", if *.other { "has another key of that id" } else { "does not hold it" })]
+    KeyMissing {
+        /// The key's id.
+        id: i32,
+        /// The file.
+        path: String,
+        /// There is a key of that id.
+        other: bool,
     },
     /// 58000: the operating system gave no random bytes.
     #[error("could not read random bytes from the operating system: {0}")]
@@ -77,7 +119,14 @@ impl Error {
             }
             Self::UserIdEncoding => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
             Self::ReadOnly { .. } => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
-            Self::NotSupported { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::Hash(_) => Code::ERRCODE_OUT_OF_MEMORY,
+            Self::KeyFileMissing(_) => Code::ERRCODE_UNDEFINED_FILE,
+            Self::KeyFileDenied(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::KeyFileUnreadable { .. } => Code::ERRCODE_IO_ERROR,
+            Self::KeyFilePlace(_) | Self::KeyFileKind(_) | Self::KeyFileOpen(_) | Self::KeyFileContent { .. } => {
+                Code::ERRCODE_CONFIG_FILE_ERROR
+            }
+            Self::KeyFileNotSet { .. } | Self::KeyMissing { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Random(_) => Code::ERRCODE_SYSTEM_ERROR,
             Self::TriggerProtocol => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::TriggerColumn(_) => Code::ERRCODE_UNDEFINED_COLUMN,
@@ -86,7 +135,8 @@ impl Error {
         }
     }
 
-    fn hint(&self) -> &'static str {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Null("user_id") | Self::UserIdEmpty => "Pass the user's key, for instance 42 or 'acme:42'.",
             Self::Null(_) => "Leave the argument out to take its default.",
@@ -95,7 +145,26 @@ impl Error {
             Self::OutOfRange { .. } => "Leave the argument out to take its default.",
             Self::ReadOnly { recovery: true } => "Call the function on the primary server.",
             Self::ReadOnly { recovery: false } => "Start the transaction with READ WRITE.",
-            Self::NotSupported { hint, .. } => hint,
+            Self::Hash(_) => "Lower backup_codes.argon2_memory, or give the server more memory.",
+            Self::KeyFileMissing(_) => {
+                "Put the file back, or correct backup_codes.key_file and reload the configuration."
+            }
+            Self::KeyFileDenied(_) => "Make the server's user the owner of the file, or root with the server's group.",
+            Self::KeyFileUnreadable { .. } => "Correct backup_codes.key_file and reload the configuration.",
+            Self::KeyFilePlace(_) => {
+                "Give an absolute path outside the data directory, which base backups and replicas copy."
+            }
+            Self::KeyFileKind(_) => "Give the path of a file with one line a key.",
+            Self::KeyFileOpen(_) => "Give it mode 0600 if the server's user owns it, or 0640 if root does.",
+            Self::KeyFileContent { .. } => {
+                "Each line is an id, a space and 32 bytes in base64; the current key comes first."
+            }
+            Self::KeyFileNotSet { .. } => {
+                "Set backup_codes.key_file to the file that holds it and reload the configuration."
+            }
+            Self::KeyMissing { .. } => {
+                "Put the key back into the file; without it the set cannot be opened, only replaced."
+            }
             Self::Random(_) => "Look for the reason in the kernel's log, and try again.",
             Self::TriggerProtocol | Self::TriggerNoColumn | Self::TriggerColumn(_) => {
                 "Write CREATE TRIGGER name AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id')."

@@ -32,6 +32,8 @@ pub enum Kind {
     Cancelled,
     /// A code was accepted.
     Used,
+    /// Too many failures in a row: every attempt is refused for a while.
+    Locked,
     /// Everything was removed at the user's or the application's request.
     Disabled,
     /// Sets were removed by an operator.
@@ -48,8 +50,28 @@ impl Kind {
             Self::Confirmed => "confirmed",
             Self::Cancelled => "cancelled",
             Self::Used => "used",
+            Self::Locked => "locked",
             Self::Disabled => "disabled",
             Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Why, where there is more than one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Too many failures in a row.
+    Failures,
+    /// Somebody asked for it.
+    Request,
+}
+
+impl Reason {
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failures => "failures",
+            Self::Request => "request",
         }
     }
 }
@@ -79,6 +101,13 @@ impl Stamp {
             context: settings::context(),
             low: settings::low(),
         })
+    }
+}
+
+impl Stamp {
+    /// Until when a user is locked by what happens now.
+    pub fn locked_until(&self) -> Timestamp {
+        self.at + i64::from(settings::lockout()) * 1_000_000
     }
 }
 

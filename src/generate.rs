@@ -10,6 +10,7 @@ use crate::commit;
 use crate::error::{Error, Result};
 use crate::events::{Event, Stamp};
 use crate::hash::Scheme;
+use crate::keys::{self, KeyRef};
 use crate::settings;
 use crate::store::{self, NewSet};
 use crate::user_id::UserId;
@@ -19,7 +20,8 @@ const MAX_COUNT: i32 = 100;
 
 type Store = fn(&UserId, &NewSet, &Stamp) -> Option<Event>;
 
-/// `backup_codes_generate(user_id, count, valid_for) → SETOF text`. Raises 22004, 22021, 22023, 0A000, 25006.
+/// `backup_codes_generate(user_id, count, valid_for) → SETOF text`. Raises 22004, 22021, 22023, 25006 and the
+/// errors of a key file.
 pub fn generate(call: &Call) -> Result<pg_sys::Datum> {
     make(call, store::replace)
 }
@@ -68,17 +70,30 @@ impl Order {
         let valid_for = call.interval(first + 1);
         clock::expires_at(clock::now(), valid_for)?;
         let format = settings::format();
-        Ok(Self { count: count as usize, format, scheme: settings::scheme(format)?, valid_for })
+        Ok(Self { count: count as usize, format, scheme: settings::scheme(format), valid_for })
     }
 
     /// Draws the codes and stores their hashes.
     fn fill(&self, user_id: &UserId, store: Store) -> Result<Vec<Symbols>> {
+        let key = keys::current()?;
         let codes = self.format.draw(self.count)?;
         let salt = random_bytes()?;
-        let hashes = codes.iter().map(|code| self.scheme.hash(user_id.utf8.as_bytes(), &salt, code)).collect();
+        let mut hashes = Vec::with_capacity(codes.len());
+        for code in &codes {
+            // A slow hash for each of a hundred codes takes seconds: let a timeout or a cancel in.
+            pgrx::check_for_interrupts!();
+            hashes.push(self.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &salt, code)?);
+        }
         let stamp = Stamp::now()?;
         let expires_at = clock::expires_at(stamp.at, self.valid_for)?;
-        let set = NewSet { format: self.format, scheme: self.scheme, salt, expires_at, hashes };
+        let set = NewSet {
+            format: self.format,
+            scheme: self.scheme,
+            salt,
+            key: key.as_ref().map(KeyRef::from),
+            expires_at,
+            hashes,
+        };
         let event = store::connected(|| store(user_id, &set, &stamp));
         commit::acknowledge(&event);
         Ok(codes)

@@ -1,9 +1,14 @@
 //! What is stored instead of a code. Knows nothing of PostgreSQL.
 //!
-//! Invariant: the digest binds the code to its user and its set, so a row copied to another user opens nothing.
+//! Invariant: the digest binds the code to its user and its set, so a row copied to another user opens nothing. A code of
+//! at least 112 random bits needs no slow hash; a shorter one gets Argon2id (NIST SP 800-63B-4 §3.1.2.2, ASVS 5.0 §6.5.2).
 
+use argon2::{Algorithm, Argon2, Params, Version};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use crate::keyring::Key;
 
 /// Bytes of salt a set has.
 pub const SALT_LEN: usize = 16;
@@ -11,6 +16,8 @@ pub const SALT_LEN: usize = 16;
 pub const HASH_LEN: usize = 16;
 
 const DOMAIN: &[u8] = b"backup_codes\x01";
+const LANES: u32 = 1;
+const DIGEST_LEN: usize = 32;
 
 /// A set's salt.
 pub type Salt = [u8; SALT_LEN];
@@ -22,39 +29,81 @@ pub type CodeHash = [u8; HASH_LEN];
 pub enum Scheme {
     /// SHA-256, for codes of at least 112 random bits.
     Sha256,
+    /// Argon2id of version 1.3, for shorter codes, with one lane.
+    Argon2id {
+        /// Memory in KiB.
+        memory: u32,
+        /// Passes over the memory.
+        iterations: u32,
+    },
 }
+
+/// Argon2id found no memory, or has parameters that it does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct HashError(argon2::Error);
 
 impl Scheme {
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
+            Self::Argon2id { .. } => "argon2id",
         }
     }
 
-    /// The scheme of that name.
-    pub fn from_name(name: &[u8]) -> Option<Self> {
-        (name == b"sha256").then_some(Self::Sha256)
+    /// The scheme of that name, with Argon2id's memory and iterations.
+    pub fn from_parts(name: &[u8], costs: Option<(u32, u32)>) -> Option<Self> {
+        match (name, costs) {
+            (b"sha256", None) => Some(Self::Sha256),
+            (b"argon2id", Some((memory, iterations))) => Some(Self::Argon2id { memory, iterations }),
+            _ => None,
+        }
     }
 
-    /// The leftmost 128 bits of the hash over the domain, the user, the salt and the symbols without check symbol.
-    pub fn hash(self, user_id: &[u8], salt: &Salt, symbols: &[u8]) -> CodeHash {
+    /// Argon2id's memory and iterations.
+    pub fn costs(self) -> Option<(u32, u32)> {
+        match self {
+            Self::Sha256 => None,
+            Self::Argon2id { memory, iterations } => Some((memory, iterations)),
+        }
+    }
+
+    /// The leftmost 128 bits of the hash over the domain, the user, the salt and the symbols without check symbol; where
+    /// there is a key, of the HMAC of that hash.
+    pub fn hash(self, key: Option<&Key>, user_id: &[u8], salt: &Salt, symbols: &[u8]) -> Result<CodeHash, HashError> {
+        let mut digest = Zeroizing::new([0; DIGEST_LEN]);
         let length = (user_id.len() as u16).to_be_bytes();
-        let digest = match self {
-            Self::Sha256 => Zeroizing::new(<[u8; 32]>::from(
-                Sha256::new()
-                    .chain_update(DOMAIN)
-                    .chain_update(length)
-                    .chain_update(user_id)
-                    .chain_update(salt)
-                    .chain_update(symbols)
-                    .finalize(),
-            )),
-        };
+        let parts: [&[u8]; 5] = [DOMAIN, &length, user_id, salt, symbols];
+        match self {
+            Self::Sha256 => {
+                let hasher = parts.iter().fold(Sha256::new(), |hasher, part| hasher.chain_update(part));
+                *digest = hasher.finalize().into();
+            }
+            Self::Argon2id { memory, iterations } => {
+                let params = Params::new(memory, iterations, LANES, Some(DIGEST_LEN)).map_err(HashError)?;
+                let mut input = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
+                parts.iter().for_each(|part| input.extend_from_slice(part));
+                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+                    .hash_password_into(&input, salt, &mut *digest)
+                    .map_err(HashError)?;
+            }
+        }
+        if let Some(key) = key {
+            *digest = mac(key, &*digest);
+        }
         let mut hash = CodeHash::default();
         hash.copy_from_slice(&digest[..HASH_LEN]);
-        hash
+        Ok(hash)
     }
+}
+
+/// HMAC-SHA-256.
+pub fn mac(key: &Key, message: &[u8]) -> [u8; DIGEST_LEN] {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.secret()) else {
+        unreachable!("HMAC takes a key of any length");
+    };
+    mac.chain_update(message).finalize().into_bytes().into()
 }
 
 #[cfg(test)]

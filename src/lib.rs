@@ -14,12 +14,15 @@ mod code;
 mod commit;
 mod confirm;
 mod disable;
+mod doctor;
 mod encoding;
 mod error;
 mod events;
 mod forget;
 mod generate;
 mod hash;
+mod keyring;
+mod keys;
 mod maintain;
 mod settings;
 mod status;
@@ -92,6 +95,8 @@ call::sql_functions! {
     forget::forget_user => None backup_codes_forget_user "pg_finfo_backup_codes_forget_user";
     maintain::revoke_all => None backup_codes_revoke_all "pg_finfo_backup_codes_revoke_all";
     maintain::purge => None backup_codes_purge "pg_finfo_backup_codes_purge";
+    maintain::keys => None backup_codes_keys "pg_finfo_backup_codes_keys";
+    doctor::doctor => None backup_codes_doctor "pg_finfo_backup_codes_doctor";
 }
 
 #[cfg(any(test, feature = "pg_test"))]

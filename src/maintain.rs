@@ -1,12 +1,15 @@
-//! revoke_all and purge: maintenance in batches, called until they return 0.
+//! revoke_all and purge: maintenance in batches, called until they return 0; and keys.
 
-use pgrx::pg_sys;
+use std::collections::BTreeMap;
+
+use pgrx::{IntoDatum, pg_sys};
 
 use crate::call::{self, Call, Interval};
 use crate::clock::{self, Timestamp};
 use crate::commit;
 use crate::error::{Error, Result};
 use crate::events::Stamp;
+use crate::keys;
 use crate::store;
 
 /// `backup_codes_revoke_all(issued_before, max_users) → bigint`. Raises 22004, 22023, 25006.
@@ -31,6 +34,22 @@ pub fn purge(call: &Call) -> Result<pg_sys::Datum> {
     let (users, events) = store::connected(|| store::purge(cutoff, undelivered, max_users, &stamp))?;
     commit::acknowledge(&events);
     call::value(users as i64)
+}
+
+/// `backup_codes_keys()`: a row for each key that the file holds or a set needs. A file out of order holds none.
+pub fn keys(call: &Call) -> Result<pg_sys::Datum> {
+    let keyring = keys::all().ok().flatten();
+    let loaded = |id| keyring.as_ref().is_some_and(|keyring| keyring.get(id).is_some());
+    let current = keyring.as_ref().and_then(|keyring| keyring.current()).map(|key| key.id());
+    let mut users: BTreeMap<i32, i64> = store::connected(store::keys_in_use).into_iter().collect();
+    for key in keyring.iter().flat_map(|keyring| keyring.iter()) {
+        users.entry(key.id()).or_default();
+    }
+    let rows = call.rows();
+    for (id, users) in users {
+        rows.push([id.into_datum(), loaded(id).into_datum(), (current == Some(id)).into_datum(), users.into_datum()]);
+    }
+    rows.done()
 }
 
 fn max_users(call: &Call, index: usize) -> Result<i32> {

@@ -6,7 +6,6 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
 
 use crate::code::{Alphabet, Format, STRONG_BITS};
-use crate::error::{Error, Result};
 use crate::hash::Scheme;
 
 #[derive(Clone, Copy, PostgresGucEnum)]
@@ -297,22 +296,33 @@ pub fn format() -> Format {
 }
 
 /// The scheme of new sets in this format.
-pub fn scheme(format: Format) -> Result<Scheme> {
-    let not_supported = |what, hint| Err(Error::NotSupported { what, hint });
-    if KEY_FILE.get().is_some_and(|file| !file.is_empty()) {
-        return not_supported("backup_codes.key_file", "Leave backup_codes.key_file empty.");
-    }
+pub fn scheme(format: Format) -> Scheme {
+    let argon2id = Scheme::Argon2id { memory: ARGON2_MEMORY.get() as u32, iterations: ARGON2_ITERATIONS.get() as u32 };
     match HASH.get() {
-        HashSetting::Sha256 => Ok(Scheme::Sha256),
-        HashSetting::Auto if format.random_bits() >= STRONG_BITS => Ok(Scheme::Sha256),
-        HashSetting::Auto => not_supported(
-            "a code of fewer than 112 random bits",
-            "Raise backup_codes.length, or set backup_codes.hash to sha256.",
-        ),
-        HashSetting::Argon2id => {
-            not_supported("backup_codes.hash = argon2id", "Set backup_codes.hash to auto or sha256.")
-        }
+        HashSetting::Sha256 => Scheme::Sha256,
+        HashSetting::Auto if format.random_bits() >= STRONG_BITS => Scheme::Sha256,
+        HashSetting::Auto | HashSetting::Argon2id => argon2id,
     }
+}
+
+/// The file of the keys; None when there is none.
+pub fn key_file() -> Option<CString> {
+    KEY_FILE.get().filter(|path| !path.is_empty())
+}
+
+/// Consecutive failures that lock a user.
+pub fn max_failures() -> i32 {
+    MAX_FAILURES.get()
+}
+
+/// Seconds for which a user is locked.
+pub fn lockout() -> i32 {
+    LOCKOUT.get()
+}
+
+/// Consecutive failures that remove a user's set.
+pub fn disable_after() -> i32 {
+    DISABLE_AFTER.get()
 }
 
 /// Codes in a new set, where the caller does not say.

@@ -5,6 +5,7 @@
 //!
 //! Who writes, takes the account row first, in a statement of its own: what is decided is read under that lock.
 
+pub mod checks;
 mod plan;
 mod statements;
 
@@ -14,8 +15,10 @@ use crate::call::{self, varlena_datum};
 use crate::clock::Timestamp;
 use crate::code::{Alphabet, Format};
 use crate::error::{Error, Result};
-use crate::events::{Event, Kind, Stamp};
-use crate::hash::{CodeHash, HASH_LEN, SALT_LEN, Salt, Scheme};
+use crate::events::{Event, Kind, Reason, Stamp};
+use crate::hash::{CodeHash, HASH_LEN, Salt, Scheme};
+use crate::keys::KeyRef;
+use crate::settings;
 use crate::user_id::UserId;
 use plan::{Row, Rows, Snapshot};
 
@@ -34,6 +37,8 @@ pub struct CodeSet {
     pub scheme: Scheme,
     /// Its salt.
     pub salt: Salt,
+    /// The key it is hashed under.
+    pub key: Option<KeyRef>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
@@ -42,8 +47,20 @@ pub struct CodeSet {
 pub struct Account {
     /// The active set.
     pub set: CodeSet,
-    /// Its burned codes.
+    /// Until when the user is locked; may have passed.
+    pub locked_until: Option<Timestamp>,
+}
+
+/// A failure that was counted.
+pub struct Failure {
+    /// The user's burned codes.
     pub burned: Vec<Burned>,
+    /// When his set expires, read under the lock.
+    pub expires_at: Option<Timestamp>,
+    /// The user is locked now.
+    pub locked: Option<Event>,
+    /// There were so many that the set is to be removed.
+    pub last: bool,
 }
 
 /// A code that was consumed.
@@ -131,19 +148,29 @@ fn event(stamp: &Stamp, kind: Kind, user_id: &UserId, row: &Row<'_>) -> Event {
     }
 }
 
-/// The set whose facts begin at a column: set_no, alphabet, length, scheme, salt, expires_at.
-fn code_set(row: &Row<'_>, first: i32) -> Result<Option<CodeSet>> {
-    let Some(set_no) = row.get(first) else { return Ok(None) };
+/// The set whose facts are the first ten columns: set_no, alphabet, length, scheme, argon2_memory, argon2_iterations, salt,
+/// key_id, key_check, expires_at.
+fn code_set(row: &Row<'_>) -> Result<Option<CodeSet>> {
+    let Some(set_no) = row.get(1) else { return Ok(None) };
+    let costs = row.get::<i32>(5).zip(row.get::<i16>(6));
+    let key = row.get(8).zip(row.bytes(9));
     let read = || {
         Some(CodeSet {
             set_no,
             format: Format {
-                alphabet: Alphabet::from_name(&row.bytes(first + 1)?)?,
-                length: usize::try_from(row.get::<i16>(first + 2)?).ok()?,
+                alphabet: Alphabet::from_name(&row.bytes(2)?)?,
+                length: usize::try_from(row.get::<i16>(3)?).ok()?,
             },
-            scheme: Scheme::from_name(&row.bytes(first + 3)?)?,
-            salt: row.bytes(first + 4)?.try_into().ok()?,
-            expires_at: row.get(first + 5),
+            scheme: Scheme::from_parts(
+                &row.bytes(4)?,
+                costs.map(|(memory, iterations)| (memory.unsigned_abs(), iterations.unsigned_abs().into())),
+            )?,
+            salt: row.bytes(7)?.try_into().ok()?,
+            key: match key {
+                Some((id, check)) => Some(KeyRef { id, check: check.try_into().ok()? }),
+                None => None,
+            },
+            expires_at: row.get(10),
         })
     };
     read().map(Some).ok_or(Error::Damaged("a set has an unknown format or scheme"))
@@ -164,8 +191,7 @@ fn burned(bytes: &[u8]) -> Vec<Burned> {
 pub fn account(user_id: &UserId) -> Result<Option<Account>> {
     let rows = statements::ACCOUNT.execute(Snapshot::Fresh, [user(user_id)]);
     let Some(row) = rows.first() else { return Ok(None) };
-    let burned = burned(&row.bytes(7).unwrap_or_default());
-    Ok(code_set(&row, 1)?.map(|set| Account { set, burned }))
+    Ok(code_set(&row)?.map(|set| Account { set, locked_until: row.get(11) }))
 }
 
 /// Spends a code: takes the account row, deletes the code, writes the account and the event. None when the code is not
@@ -175,6 +201,47 @@ pub fn spend(user_id: &UserId, set_no: i32, hash: &CodeHash, stamp: &Stamp) -> O
     let rows = statements::SPEND
         .execute(Snapshot::Fresh, [user(user_id), id, at, due, context, low, set_no.into_datum(), bytes(hash)]);
     rows.first().map(|row| event(stamp, Kind::Used, user_id, &row))
+}
+
+/// Counts a failed attempt and locks the user when it is his turn. None when he has been locked, or given another set,
+/// since the account was read.
+pub fn count_failure(user_id: &UserId, set_no: i32, stamp: &Stamp) -> Option<Failure> {
+    let [id, at, due, context, low] = stamp_parameters(stamp);
+    let rows = statements::COUNT_FAILURE.execute(
+        Snapshot::Fresh,
+        [
+            user(user_id),
+            id,
+            at,
+            due,
+            context,
+            low,
+            set_no.into_datum(),
+            settings::max_failures().into_datum(),
+            timestamp(stamp.locked_until()),
+            settings::disable_after().into_datum(),
+        ],
+    );
+    let row = rows.first()?;
+    let locked = row.get::<i16>(1).map(|_| event(stamp, Kind::Locked, user_id, &row));
+    Some(Failure {
+        burned: burned(&row.bytes(4).unwrap_or_default()),
+        expires_at: row.get(5),
+        locked,
+        last: row.get(3).unwrap_or_default(),
+    })
+}
+
+/// Removes the active set after too many failures. To be called after [`count_failure`], under whose lock it is.
+pub fn remove_active(user_id: &UserId, stamp: &Stamp) -> Option<Event> {
+    act(&statements::REMOVE_ACTIVE, Kind::Disabled, user_id, stamp)
+}
+
+/// Counts a wrong proof; whether there were so many that the pending set is to be dropped. To be called after [`take`].
+pub fn count_proof(user_id: &UserId) -> bool {
+    let parameters = [user(user_id), settings::max_failures().into_datum()];
+    let rows = statements::COUNT_PROOF.execute(Snapshot::Fresh, parameters);
+    rows.first().and_then(|row| row.get(1)).unwrap_or_default()
 }
 
 /// Whether the set has such a code, unburned.
@@ -201,6 +268,8 @@ pub struct NewSet {
     pub scheme: Scheme,
     /// Its salt.
     pub salt: Salt,
+    /// The key they are hashed under.
+    pub key: Option<KeyRef>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// Its codes, in the order in which they are shown.
@@ -208,12 +277,17 @@ pub struct NewSet {
 }
 
 impl NewSet {
-    fn parameters(&self) -> [Option<pg_sys::Datum>; 6] {
+    fn parameters(&self) -> [Option<pg_sys::Datum>; 10] {
+        let costs = self.scheme.costs();
         [
             bytes(self.format.alphabet.name().as_bytes()),
             (self.format.length as i16).into_datum(),
             bytes(self.scheme.name().as_bytes()),
+            costs.and_then(|(memory, _)| (memory as i32).into_datum()),
+            costs.and_then(|(_, iterations)| (iterations as i16).into_datum()),
             bytes(&self.salt),
+            self.key.and_then(|key| key.id.into_datum()),
+            self.key.and_then(|key| bytes(&key.check)),
             (self.hashes.len() as i16).into_datum(),
             self.expires_at.and_then(timestamp),
         ]
@@ -222,10 +296,23 @@ impl NewSet {
 
 /// Makes the set the user's active one; whatever he had is gone.
 pub fn replace(user_id: &UserId, set: &NewSet, stamp: &Stamp) -> Option<Event> {
-    let [alphabet, length, scheme, salt, total, expires_at] = set.parameters();
+    let [alphabet, length, scheme, memory, iterations, salt, key, check, total, expires_at] = set.parameters();
     let rows = statements::ACTIVATE_NEW.execute(
         Snapshot::Fresh,
-        [user(user_id), timestamp(stamp.at), alphabet, length, scheme, salt, total, expires_at],
+        [
+            user(user_id),
+            timestamp(stamp.at),
+            alphabet,
+            length,
+            scheme,
+            memory,
+            iterations,
+            salt,
+            key,
+            check,
+            total,
+            expires_at,
+        ],
     );
     let row = rows.first()?;
     let kind = if row.get::<i32>(2).is_some() { Kind::Replaced } else { Kind::Generated };
@@ -252,7 +339,7 @@ pub fn prepare(user_id: &UserId, set: &NewSet, stamp: &Stamp) -> Option<Event> {
     let rows = statements::COUNT_SET.execute(Snapshot::Fresh, [user(user_id)]);
     let row = rows.first()?;
     let [id, at, due, context, low] = stamp_parameters(stamp);
-    let [alphabet, length, scheme, salt, total, expires_at] = set.parameters();
+    let [alphabet, length, scheme, memory, iterations, salt, key, check, total, expires_at] = set.parameters();
     let rows = statements::PREPARE.execute(
         Snapshot::Fresh,
         [
@@ -269,7 +356,11 @@ pub fn prepare(user_id: &UserId, set: &NewSet, stamp: &Stamp) -> Option<Event> {
             alphabet,
             length,
             scheme,
+            memory,
+            iterations,
             salt,
+            key,
+            check,
             total,
             expires_at,
         ],
@@ -286,7 +377,7 @@ pub fn take(user_id: &UserId) -> Option<i16> {
 /// The pending set. To be read after [`take`].
 pub fn pending(user_id: &UserId) -> Result<Option<CodeSet>> {
     let rows = statements::PENDING.execute(Snapshot::Fresh, [user(user_id)]);
-    rows.first().map_or(Ok(None), |row| code_set(&row, 1))
+    rows.first().map_or(Ok(None), |row| code_set(&row))
 }
 
 /// Runs a statement that takes user and stamp and returns the event it inserted.
@@ -302,8 +393,11 @@ pub fn confirm(user_id: &UserId, stamp: &Stamp) -> Option<Event> {
 }
 
 /// Drops the pending set. To be called after [`take`].
-pub fn cancel(user_id: &UserId, stamp: &Stamp) -> Option<Event> {
-    act(&statements::CANCEL, Kind::Cancelled, user_id, stamp)
+pub fn cancel(user_id: &UserId, reason: Reason, stamp: &Stamp) -> Option<Event> {
+    let [id, at, due, context, low] = stamp_parameters(stamp);
+    let reason = bytes(reason.name().as_bytes());
+    let rows = statements::CANCEL.execute(Snapshot::Fresh, [user(user_id), id, at, due, context, low, reason]);
+    rows.first().map(|row| event(stamp, Kind::Cancelled, user_id, &row))
 }
 
 /// Removes active and pending set and the lock. To be called after [`take`].
@@ -404,4 +498,8 @@ pub fn purge(cutoff: Timestamp, undelivered: bool, max_users: i32, stamp: &Stamp
     Ok((rows.iter().count(), batch_events(&rows, Kind::Cancelled, stamp.at)))
 }
 
-const _: () = assert!(SALT_LEN == 16 && HASH_LEN == 16);
+/// The keys that sets need, and how many users have such sets.
+pub fn keys_in_use() -> Vec<(i32, i64)> {
+    let rows = statements::KEYS_IN_USE.execute(Snapshot::Callers, []);
+    rows.iter().filter_map(|row| Some((row.get(1)?, row.get(2)?))).collect()
+}

@@ -27,18 +27,20 @@ macro_rules! no_set {
 }
 
 pub static ACCOUNT: Statement = Statement::new(
-    "SELECT set_no, alphabet, length, scheme, salt, expires_at, burned
+    "SELECT set_no, alphabet, length, scheme, argon2_memory, argon2_iterations, salt, key_id, key_check, expires_at,
+            locked_until
        FROM backup_codes.account WHERE user_id = $1",
     &[TEXTOID],
 );
 
 /// Whichever of code and account the plan probes first: the row of the code goes only under the lock of the account, and
-/// only while the set that was read is still the active one and valid.
+/// only while the set that was read is still the active one, valid and not locked.
 pub static SPEND: Statement = Statement::new(
     concat!(
         "WITH taken AS MATERIALIZED (
            SELECT set_no FROM backup_codes.account
             WHERE user_id = $1 AND set_no = $7 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+              AND (locked_until IS NULL OR locked_until <= clock_timestamp())
               FOR NO KEY UPDATE
          ), spent AS (
            DELETE FROM backup_codes.code AS c USING taken
@@ -60,6 +62,54 @@ pub static SPEND: Statement = Statement::new(
     &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, BYTEAOID],
 );
 
+/// Counts a failure, unless the user has been locked or given another set meanwhile. $8 failures lock, until $9; $10 remove
+/// the set, which is left to the next statement, and are no lock.
+pub static COUNT_FAILURE: Statement = Statement::new(
+    concat!(
+        "WITH counted AS (
+           UPDATE backup_codes.account
+              SET failures = failures + 1,
+                  locked_until = CASE WHEN (failures + 1) % $8 = 0 THEN $9 ELSE locked_until END
+            WHERE user_id = $1 AND set_no = $7 AND (locked_until IS NULL OR locked_until <= clock_timestamp())
+           RETURNING set_no, unused, failures, burned, expires_at
+         ), told AS (",
+        insert_event!(
+            "SELECT $1, $2, $3, $4, $5, 'locked', 'failures', set_no, NULL, unused, unused <= $6 FROM counted
+              WHERE failures % $8 = 0 AND failures < $10
+             RETURNING remaining, low"
+        ),
+        ")
+         SELECT t.remaining, t.low, c.failures >= $10, c.burned, c.expires_at FROM counted AS c LEFT JOIN told AS t ON true"
+    ),
+    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID],
+);
+
+/// Removes the active set; a pending one stays.
+pub static REMOVE_ACTIVE: Statement = Statement::new(
+    concat!(
+        "WITH old AS (
+           SELECT set_no FROM backup_codes.account WHERE user_id = $1
+         ), gone AS (
+           DELETE FROM backup_codes.code AS c USING old AS o WHERE c.user_id = $1 AND c.set_no = o.set_no
+         ), cleared AS (
+           UPDATE backup_codes.account AS a SET ",
+        no_set!(),
+        " WHERE a.user_id = $1
+         ) ",
+        insert_event!(
+            "SELECT $1, $2, $3, $4, $5, 'disabled', 'failures', set_no, NULL, 0, 0 <= $6 FROM old
+             RETURNING remaining, low"
+        )
+    ),
+    ACT,
+);
+
+/// Counts a wrong proof of a pending set.
+pub static COUNT_PROOF: Statement = Statement::new(
+    "UPDATE backup_codes.pending_set SET failures = failures + 1 WHERE user_id = $1 RETURNING failures >= $2",
+    &[TEXTOID, INT4OID],
+);
+
 pub static HAS_CODE: Statement = Statement::new(
     "SELECT ordinal FROM backup_codes.code WHERE user_id = $1 AND code_hash = $3 AND set_no = $2",
     &[TEXTOID, INT4OID, BYTEAOID],
@@ -67,17 +117,32 @@ pub static HAS_CODE: Statement = Statement::new(
 
 pub static ACTIVATE_NEW: Statement = Statement::new(
     "INSERT INTO backup_codes.account AS a
-            (user_id, set_counter, set_no, generated_at, alphabet, length, scheme, salt, total, unused, expires_at)
-     VALUES ($1, 1, 1, $2, $3, $4, $5, $6, $7, $7, $8)
+            (user_id, set_counter, set_no, generated_at, alphabet, length, scheme, argon2_memory, argon2_iterations,
+             salt, key_id, key_check, total, unused, expires_at)
+     VALUES ($1, 1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
      ON CONFLICT (user_id) DO UPDATE
         SET set_counter = a.set_counter + 1, set_no = a.set_counter + 1, replaced_set_no = a.set_no,
             generated_at = excluded.generated_at, confirmed_at = NULL, expires_at = excluded.expires_at,
             last_used_at = NULL, locked_until = NULL, failures = 0,
             alphabet = excluded.alphabet, length = excluded.length, scheme = excluded.scheme,
-            argon2_memory = NULL, argon2_iterations = NULL, salt = excluded.salt, key_id = NULL, key_check = NULL,
+            argon2_memory = excluded.argon2_memory, argon2_iterations = excluded.argon2_iterations,
+            salt = excluded.salt, key_id = excluded.key_id, key_check = excluded.key_check,
             total = excluded.total, unused = excluded.unused, burned = ''
      RETURNING set_no, replaced_set_no",
-    &[TEXTOID, TIMESTAMPTZOID, TEXTOID, INT2OID, TEXTOID, BYTEAOID, INT2OID, TIMESTAMPTZOID],
+    &[
+        TEXTOID,
+        TIMESTAMPTZOID,
+        TEXTOID,
+        INT2OID,
+        TEXTOID,
+        INT4OID,
+        INT2OID,
+        BYTEAOID,
+        INT4OID,
+        BYTEAOID,
+        INT2OID,
+        TIMESTAMPTZOID,
+    ],
 );
 
 pub static REPLACE: Statement = Statement::new(
@@ -105,7 +170,7 @@ pub static COUNT_SET: Statement = Statement::new(
     &[TEXTOID],
 );
 
-/// $7 the new set's number, $8 and $9 the active set's number and its unused codes, $10 the hashes, $11 to $16 the facts.
+/// $7 the new set's number, $8 and $9 the active set's number and its unused codes, $10 the hashes, $11 to $20 the facts.
 pub static PREPARE: Statement = Statement::new(
     concat!(
         "WITH gone AS (
@@ -115,13 +180,15 @@ pub static PREPARE: Statement = Statement::new(
            SELECT $1, $7, h.code_hash, h.ordinal FROM unnest($10) WITH ORDINALITY AS h (code_hash, ordinal)
          ), kept AS (
            INSERT INTO backup_codes.pending_set AS p
-                  (user_id, set_no, generated_at, alphabet, length, scheme, salt, total, expires_at)
-           VALUES ($1, $7, $3, $11, $12, $13, $14, $15, $16)
+                  (user_id, set_no, generated_at, alphabet, length, scheme, argon2_memory, argon2_iterations,
+                   salt, key_id, key_check, total, expires_at)
+           VALUES ($1, $7, $3, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
            ON CONFLICT (user_id) DO UPDATE
               SET set_no = excluded.set_no, generated_at = excluded.generated_at, expires_at = excluded.expires_at,
                   failures = 0, alphabet = excluded.alphabet, length = excluded.length, scheme = excluded.scheme,
-                  argon2_memory = NULL, argon2_iterations = NULL, salt = excluded.salt, key_id = NULL,
-                  key_check = NULL, total = excluded.total
+                  argon2_memory = excluded.argon2_memory, argon2_iterations = excluded.argon2_iterations,
+                  salt = excluded.salt, key_id = excluded.key_id, key_check = excluded.key_check,
+                  total = excluded.total
          ) ",
         insert_event!(
             "VALUES ($1, $2, $3, $4, $5, 'prepared', NULL, $7, NULL, $9, $8 IS NOT NULL AND $9 <= $6)
@@ -142,6 +209,10 @@ pub static PREPARE: Statement = Statement::new(
         TEXTOID,
         INT2OID,
         TEXTOID,
+        INT4OID,
+        INT2OID,
+        BYTEAOID,
+        INT4OID,
         BYTEAOID,
         INT2OID,
         TIMESTAMPTZOID,
@@ -155,7 +226,7 @@ pub static TAKE: Statement = Statement::new(
 );
 
 pub static PENDING: Statement = Statement::new(
-    "SELECT set_no, alphabet, length, scheme, salt, expires_at
+    "SELECT set_no, alphabet, length, scheme, argon2_memory, argon2_iterations, salt, key_id, key_check, expires_at
        FROM backup_codes.pending_set WHERE user_id = $1",
     &[TEXTOID],
 );
@@ -193,13 +264,13 @@ pub static CANCEL: Statement = Statement::new(
            DELETE FROM backup_codes.code AS c USING pending AS p WHERE c.user_id = $1 AND c.set_no = p.set_no
          ) ",
         insert_event!(
-            "SELECT $1, $2, $3, $4, $5, 'cancelled', 'request', p.set_no, NULL, a.unused,
+            "SELECT $1, $2, $3, $4, $5, 'cancelled', $7, p.set_no, NULL, a.unused,
                     a.set_no IS NOT NULL AND a.unused <= $6
                FROM pending AS p JOIN backup_codes.account AS a ON a.user_id = $1
              RETURNING remaining, low"
         )
     ),
-    ACT,
+    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID],
 );
 
 /// The event names the active set, or the pending one where there was no other.
@@ -380,11 +451,26 @@ pub static PURGE: Statement = Statement::new(
     &[TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TIMESTAMPTZOID, BOOLOID],
 );
 
+/// Maintenance: which keys active and pending sets need, and of how many users.
+pub static KEYS_IN_USE: Statement = Statement::scanning(
+    "SELECT key_id, count(DISTINCT user_id)
+       FROM (SELECT key_id, user_id FROM backup_codes.account
+             UNION ALL
+             SELECT key_id, user_id FROM backup_codes.pending_set) AS s
+      WHERE key_id IS NOT NULL
+      GROUP BY key_id
+      ORDER BY key_id",
+    &[],
+);
+
 /// Every statement about one user, for the tests.
 #[cfg(any(test, feature = "pg_test"))]
 pub static ALL: &[(&str, &Statement)] = &[
     ("account", &ACCOUNT),
     ("spend", &SPEND),
+    ("count_failure", &COUNT_FAILURE),
+    ("remove_active", &REMOVE_ACTIVE),
+    ("count_proof", &COUNT_PROOF),
     ("has_code", &HAS_CODE),
     ("activate_new", &ACTIVATE_NEW),
     ("replace", &REPLACE),

@@ -1,0 +1,142 @@
+//! The key file on disk: where it may lie, who may read it, and when it is read again.
+//!
+//! Invariant: with a key file configured nothing is hashed unless the file is in order (fail closed), and a set opens under
+//! its own key alone. A key that is lost or mistaken raises: a wrong file must never count as a wrong code.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, OsStr};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use pgrx::pg_sys;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::keyring::{Key, KeyCheck, Keyring, MAX_FILE};
+use crate::settings;
+
+/// What a set remembers of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRef {
+    /// The id in the key file.
+    pub id: i32,
+    /// Tells another key under that id.
+    pub check: KeyCheck,
+}
+
+impl From<&Key> for KeyRef {
+    fn from(key: &Key) -> Self {
+        Self { id: key.id(), check: key.check() }
+    }
+}
+
+struct Loaded {
+    path: Vec<u8>,
+    /// When the server's configuration was last read before the file was.
+    reload: pg_sys::TimestampTz,
+    keyring: Keyring,
+}
+
+thread_local! {
+    static LOADED: RefCell<Option<Loaded>> = const { RefCell::new(None) };
+}
+
+/// The key of new sets; None when no key file is configured.
+pub fn current() -> Result<Option<Key>> {
+    Ok(keyring(Reading::Cached)?.and_then(|keyring| keyring.current().cloned()))
+}
+
+/// The key of a set. A set without one is opened without, but not while the configured file is out of order.
+pub fn of_set(reference: Option<KeyRef>) -> Result<Option<Key>> {
+    let keyring = keyring(Reading::Cached)?;
+    let Some(reference) = reference else { return Ok(None) };
+    let matching = |keyring: &Keyring| keyring.get(reference.id).filter(|key| key.check() == reference.check).cloned();
+    if let Some(key) = keyring.as_ref().and_then(matching) {
+        return Ok(Some(key));
+    }
+    // It may have been added since the configuration was last read.
+    let Some(keyring) = self::keyring(Reading::Anew)? else {
+        return Err(Error::KeyFileNotSet { id: reference.id });
+    };
+    match matching(&keyring) {
+        Some(key) => Ok(Some(key)),
+        None => {
+            Err(Error::KeyMissing { id: reference.id, path: path_text(), other: keyring.get(reference.id).is_some() })
+        }
+    }
+}
+
+/// Every key of the configured file; None when none is configured.
+pub fn all() -> Result<Option<Keyring>> {
+    keyring(Reading::Anew)
+}
+
+#[derive(PartialEq, Eq)]
+enum Reading {
+    /// As it was read after the last reload of the configuration.
+    Cached,
+    /// From the file.
+    Anew,
+}
+
+fn keyring(reading: Reading) -> Result<Option<Keyring>> {
+    let Some(setting) = settings::key_file() else { return Ok(None) };
+    let path = setting.as_bytes();
+    // SAFETY: reads a variable of the backend.
+    let reload = unsafe { pg_sys::PgReloadTime };
+    LOADED.with_borrow_mut(|loaded| {
+        let fresh = loaded.as_ref().is_some_and(|loaded| loaded.path == path && loaded.reload == reload);
+        if reading == Reading::Anew || !fresh {
+            *loaded = None;
+            *loaded = Some(Loaded { path: path.to_vec(), reload, keyring: read(Path::new(OsStr::from_bytes(path)))? });
+        }
+        Ok(loaded.as_ref().map(|loaded| loaded.keyring.clone()))
+    })
+}
+
+/// The configured path, for messages.
+pub fn path_text() -> String {
+    settings::key_file().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Reads the file under PostgreSQL's rule for the private key of a server certificate: owned by the server's user and
+/// closed to everyone else, or owned by root and readable by its group at the most.
+fn read(path: &Path) -> Result<Keyring> {
+    let shown = || path.to_string_lossy().into_owned();
+    let io = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Error::KeyFileMissing(shown()),
+        ErrorKind::PermissionDenied => Error::KeyFileDenied(shown()),
+        _ => Error::KeyFileUnreadable { path: shown(), reason: error.to_string() },
+    };
+    // SAFETY: set before any backend runs, a NUL-terminated absolute path.
+    let data_directory = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(pg_sys::DataDir) }.to_bytes()));
+    let data_directory = data_directory.canonicalize().map_err(io)?;
+    if !path.is_absolute() || path.canonicalize().map_err(io)?.starts_with(&data_directory) {
+        return Err(Error::KeyFilePlace(shown()));
+    }
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    if !fs::metadata(path).map_err(io)?.is_file() {
+        return Err(Error::KeyFileKind(shown()));
+    }
+    let file = File::open(path).map_err(io)?;
+    let facts = file.metadata().map_err(io)?;
+    // PostgreSQL does not start unless its user owns the data directory.
+    let server = data_directory.metadata().map_err(io)?.uid();
+    let closed = match facts.uid() {
+        owner if owner == server => facts.mode() & 0o077 == 0,
+        0 => facts.mode() & 0o037 == 0,
+        _ => false,
+    };
+    if !closed {
+        return Err(Error::KeyFileOpen(shown()));
+    }
+    if facts.len() > MAX_FILE {
+        return Err(Error::KeyFileKind(shown()));
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
+    file.take(MAX_FILE + 1).read_to_end(&mut content).map_err(io)?;
+    Keyring::parse(&content).map_err(|reason| Error::KeyFileContent { path: shown(), reason })
+}
