@@ -46,3 +46,12 @@ SELECT u.user_id,
 
 CREATE VIEW trail AS
 SELECT user_id, kind, set_no, ordinal, remaining FROM backup_codes.events ORDER BY at, event_id;
+
+-- What is counted against u. proofs: of the pending set; told: events of locks and of sets that failures removed.
+CREATE VIEW throttle AS
+SELECT a.failures, coalesce(a.locked_until > clock_timestamp(), false) AS locked, a.set_no AS active, a.unused,
+       p.set_no AS pending, p.failures AS proofs,
+       (SELECT string_agg(e.kind, ' ' ORDER BY e.at, e.event_id) FROM backup_codes.events AS e
+         WHERE e.user_id = 'u' AND e.reason = 'failures') AS told
+  FROM backup_codes.account AS a LEFT JOIN backup_codes.pending_set AS p ON p.user_id = 'u'
+ WHERE a.user_id = 'u';

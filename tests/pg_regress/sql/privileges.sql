@@ -53,7 +53,7 @@ INSERT INTO statement (statement) VALUES
   ('CREATE TEMPORARY TABLE u (id int); CREATE TRIGGER t AFTER DELETE ON u FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(''id''); DROP TABLE u'),
   ('SELECT backup_codes_consume(1, ''x'')'), ('SELECT * FROM backup_codes_attempt(1, ''x'')'),
   ('SELECT backup_codes_remaining(1)'), ('SELECT * FROM backup_codes_status(1)'),
-  ('SELECT backup_codes_revoke_all()'), ('SELECT backup_codes_purge()'),
+  ('SELECT backup_codes_revoke_all()'), ('SELECT backup_codes_purge()'), ('SELECT * FROM backup_codes_keys()'), ('SELECT * FROM backup_codes_doctor()'),
   ('SELECT * FROM backup_codes.overview'), ('SELECT * FROM backup_codes.events'),
   ('SELECT * FROM backup_codes.account'), ('SELECT * FROM backup_codes.code'), ('SELECT * FROM backup_codes.pending_set'),
   ('SELECT * FROM backup_codes.event'), ('DELETE FROM backup_codes.event'), ('DELETE FROM backup_codes.events'),

@@ -79,14 +79,14 @@ SELECT count(*) FROM eight(1);
 SELECT count(*) FROM backup_codes_generate(1);
 ALTER DATABASE :"database" RESET backup_codes.count;
 
--- A key file cannot be used yet: nothing new is made with it, what is there can be looked at.
+-- With a key file that is not there nothing is made nor tried; what is there can be looked at.
 \c -
 SELECT count(*) FROM backup_codes_generate(1);
 ALTER SYSTEM SET backup_codes.key_file = '/nonexistent/keys';
 SELECT pg_reload_conf();
 \! for i in $(seq 200); do [ "$(psql -XAtc 'SHOW backup_codes.key_file' postgres)" = /nonexistent/keys ] && break; sleep 0.05; done
 \c -
-SELECT verb, state, message, hint FROM unnest('{generate,prepare}'::text[]) AS verb, refusal(format('SELECT backup_codes_%s(1)', verb));
+SELECT call, state, message, hint FROM unnest('{generate(1),prepare(1),"consume(1, repeat(''0'', 25))"}'::text[]) AS call, refusal('SELECT backup_codes_' || call);
 SELECT backup_codes_remaining(1), enabled FROM backup_codes_status(1);
 ALTER SYSTEM RESET backup_codes.key_file;
 SELECT pg_reload_conf();
