@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub use postgres::types::ToSql;
 pub use postgres::{Client, Config, NoTls, Row};
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Every cluster has it: they differ in the directory of the socket.
 const PORT: u16 = 5432;
@@ -147,7 +147,8 @@ impl Server {
         let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"));
         let children = children.expect("children of the postmaster");
         let pids: Vec<&str> = [postmaster.as_str()].into_iter().chain(children.split_whitespace()).collect();
-        run(Command::new("kill").arg("-9").args(&pids));
+        // A child may have ended by itself meanwhile: what counts is that all are gone.
+        Command::new("kill").arg("-9").args(&pids).stderr(Stdio::null()).status().expect("kill starts");
         wait_until("the end of the server", || pids.iter().all(|pid| !alive(pid)));
         // Where nobody reaps it, as in many a container, the dead postmaster would seem to live and bar the next start.
         for lock in [self.data().join("postmaster.pid"), self.dir.join(".s.PGSQL.5432.lock")] {

@@ -1,14 +1,21 @@
 //! The promises that take more than one session to keep. A topic is a file.
 
+mod argon2;
 mod bulk;
 mod crash;
+mod doctor;
 mod dump_restore;
 mod encodings;
+mod hostile;
+mod keys;
 mod leaks;
 mod log;
 mod notify;
 mod pooling;
 mod preload;
+mod properties;
 mod race;
 mod standby;
+mod statements;
+mod throttle;
 mod two_phase;

@@ -1,0 +1,35 @@
+//! How many SQL statements an act takes inside its function.
+
+use host_tests::{Client, Server, Session};
+
+/// The statements that one act runs, the outer one left out.
+fn nested(server: &Server, act: impl FnOnce()) -> Vec<String> {
+    let before = server.log().len();
+    act();
+    server.log()[before..]
+        .lines()
+        .filter_map(|line| line.split_once("Query Text: "))
+        .map(|(_, text)| text.to_owned())
+        .filter(|text| !text.contains("backup_codes_"))
+        .collect()
+}
+
+#[test]
+fn an_accepted_consume_takes_two_statements() {
+    let server = Server::start(&[
+        "session_preload_libraries=auto_explain",
+        "auto_explain.log_min_duration=0",
+        "auto_explain.log_nested_statements=on",
+    ]);
+    let database = server.database();
+    let mut client: Client = database.connect();
+    let codes = client.generate("42");
+    let accepted = nested(&server, || assert!(client.consume("42", &codes[0])));
+    assert_eq!(accepted.len(), 2, "{accepted:#?}");
+    let malformed = nested(&server, || assert!(!client.consume("42", "nonsense")));
+    assert_eq!(malformed.len(), 1, "{malformed:#?}");
+    // Whoever can see the log must not learn from it who has codes.
+    let stranger = nested(&server, || assert!(!client.consume("nobody", &codes[0])));
+    let known = nested(&server, || assert!(!client.consume("42", "00000-00000-00000-00000-00000")));
+    assert_eq!(stranger[..3], known[..3]);
+}
