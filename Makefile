@@ -3,7 +3,7 @@ PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo demo-stop test lint bench clean
+.PHONY: help setup install demo demo-stop test lint bench fuzz key clean
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,14 @@ test: setup ## Runs every test on private clusters
 lint: setup ## Checks formatting and lints; warnings are errors
 	@scripts/lint
 
-bench: setup ## Measures enrolling in bulk and the timing of strangers
+bench: setup ## Measures enrolling in bulk, strangers, and the default, keyed and Argon2id paths
 	@bench/run
+
+fuzz: setup ## Fuzzes the parsers of codes and key files, FUZZ_SECONDS each
+	@fuzz/run
+
+key: ## Makes a key file or adds a key: make key FILE=/etc/backup_codes/keys [OWNER=postgres] [ID=n]
+	@scripts/make-key $(if $(OWNER),--owner "$(OWNER)") "$(FILE)" $(ID)
 
 clean: demo-stop ## Removes what was built and the private copies of PostgreSQL
 	@scripts/clean
