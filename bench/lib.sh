@@ -1,0 +1,33 @@
+# Sourced by the benchmarks: a result file of single measurements, medians, ratios, and codes to spend.
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/env.sh"
+cd "$root"
+rounds=${ROUNDS:-5}
+export PGUSER=postgres
+sql() { "$bin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+record() { printf '%s\t%s\n' "$1" "$2" >>"$results"; }
+median() { awk -F '\t' -v what="$1" '$1 == what {print $2}' "$results" | sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN {printf "%.2f", a / b}'; }
+# pgbench's average latency in microseconds.
+latency() { "$bin/pgbench" -n -M prepared "$@" 2>&1 | awk '/^latency average/ {print $4 * 1000} /^pgbench: error/ {print > "/dev/stderr"}'; }
+# Transactions per second, connecting left out.
+throughput() { "$bin/pgbench" -n -M prepared "$@" 2>&1 | awk '/^tps/ {print $3} /^pgbench: error/ {print > "/dev/stderr"}'; }
+
+# enrol DATABASE USERS: the extension, and a table with every code that was shown.
+enrol() {
+  sql -d postgres -c "DROP DATABASE IF EXISTS $1" -c "CREATE DATABASE $1" 2>/dev/null
+  sql -d "$1" -c 'CREATE EXTENSION backup_codes'
+}
+fill() {
+  sql -d "$1" -c "DROP TABLE IF EXISTS shown" -c "CREATE TABLE shown AS
+    SELECT row_number() OVER (ORDER BY s.n, u.id) - 1 AS n, u.id, s.code
+      FROM generate_series(1, $2) AS u (id), backup_codes_generate(u.id) WITH ORDINALITY AS s (code, n)" \
+    -c 'ALTER TABLE shown ADD PRIMARY KEY (n)' -c 'VACUUM ANALYZE' -c 'CHECKPOINT' 2>/dev/null
+}
+# Each client spends its own part of the table, and begins where it stopped: every code is right, once.
+spend_script() {
+  cat <<'SQL'
+\set n :client_id * :part + :next
+\set next :next + 1
+SELECT backup_codes_consume(id, code) FROM shown WHERE n = :n;
+SQL
+}
