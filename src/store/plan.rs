@@ -1,7 +1,8 @@
-//! Kept plans over SPI: prepared once in a backend, generic, and never with a sequential scan.
+//! Kept plans over SPI: prepared once in a backend, generic, and without sequential scans but where they are meant.
 //!
 //! A plan made while the tables were still empty would else stay a sequential scan for the life of the session. The plan
-//! cache plans again when it sees fit, so sequential scans are off while one of our statements runs, not only the first time.
+//! cache plans again when it sees fit, so sequential scans are off while such a
+//! statement runs, not only the first time.
 
 use std::cell::Cell;
 

@@ -472,7 +472,7 @@ struct Limits {
     disable_after: usize,
 }
 
-/// What a user has, as DESIGN tells it.
+/// What a user has, as the reference tells it.
 #[derive(Default)]
 struct Model {
     active: Option<Vec<(String, bool)>>,
