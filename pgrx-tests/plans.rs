@@ -3,32 +3,51 @@ fn enrol(user_id: &str) -> String {
     one(&format!("SELECT c FROM backup_codes_generate('{user_id}') AS c LIMIT 1")).unwrap()
 }
 
-#[pg_test]
-fn every_statement_about_one_user_is_an_index_probe() {
-    // The tables are empty: where a planner that may choose would take a sequential scan.
+/// The plan of a statement as the functions get it. The tables are empty: where a planner that may choose would take a
+/// sequential scan.
+fn plan(name: &str, text: &str, types: &[pg_sys::Oid]) -> String {
     Spi::run("SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan").unwrap();
-    assert!(crate::store::STATEMENTS.len() >= 15);
-    for (name, statement) in crate::store::STATEMENTS {
-        let types: Vec<String> = statement
-            .type_oids()
-            .iter()
-            .map(|oid| one(&format!("SELECT {}::regtype::text", oid.to_u32())).unwrap())
-            .collect();
-        let nulls = vec!["NULL"; types.len()].join(", ");
-        Spi::run(&format!("PREPARE {name} ({}) AS {}", types.join(", "), statement.text)).unwrap();
-        let mut plan = String::new();
-        Spi::connect(|client| {
-            for row in client.select(&format!("EXPLAIN EXECUTE {name} ({nulls})"), None, &[]).unwrap() {
-                plan.push_str(row.get::<&str>(1).unwrap().unwrap());
-                plan.push('\n');
-            }
-        });
-        assert!(!plan.contains("Seq Scan"), "{name}\n{plan}");
-        for table in ["account", "pending_set", "code", "event"] {
-            for line in plan.lines().filter(|line| line.contains(&format!("Scan on {table} "))) {
-                assert!(line.contains("Index Scan") || line.contains("Bitmap"), "{name}: {line}");
-            }
+    let types: Vec<String> =
+        types.iter().map(|oid| one(&format!("SELECT {}::regtype::text", oid.to_u32())).unwrap()).collect();
+    let nulls = vec!["NULL"; types.len()].join(", ");
+    Spi::run(&format!("PREPARE {name} ({}) AS {}", types.join(", "), text)).unwrap();
+    let mut plan = String::new();
+    Spi::connect(|client| {
+        for row in client.select(&format!("EXPLAIN EXECUTE {name} ({nulls})"), None, &[]).unwrap() {
+            plan.push_str(row.get::<&str>(1).unwrap().unwrap());
+            plan.push('\n');
         }
+    });
+    plan
+}
+
+/// How the plan looks at each of our tables.
+fn scans(plan: &str) -> impl Iterator<Item = &str> {
+    let tables = ["account", "pending_set", "code", "event"];
+    plan.lines().filter(move |line| tables.iter().any(|table| line.contains(&format!(" on {table} ")) && line.contains("Scan")))
+}
+
+#[pg_test]
+fn every_statement_about_one_user_probes_an_index_or_a_row_found_so() {
+    assert!(crate::store::STATEMENTS.len() >= 20);
+    for (name, statement) in crate::store::STATEMENTS {
+        let plan = plan(name, statement.text, &statement.type_oids());
+        for line in scans(&plan) {
+            let probe = line.contains("Index Scan") || line.contains("Bitmap") || line.contains("Tid Scan");
+            assert!(probe && !line.contains("Seq Scan"), "{name}: {plan}");
+        }
+        assert!(plan.contains("user_id") || plan.contains("Insert on"), "{name}: {plan}");
+    }
+}
+
+#[pg_test]
+fn every_statement_of_the_outbox_begins_at_the_index_of_what_waits() {
+    for (name, statement) in crate::store::OUTBOX_STATEMENTS {
+        let plan = plan(name, statement.text, &statement.type_oids());
+        let indexes = ["using event_waiting_idx", "on event_waiting_idx", "using event_pkey"];
+        assert!(plan.contains("event_waiting_idx") && plan.contains("Index Cond: (due_at"), "{name}: {plan}");
+        assert!(scans(&plan).all(|scan| scan.contains("Bitmap Heap") || indexes.iter().any(|i| scan.contains(i))), "{name}: {plan}");
+        assert!(!plan.contains("Sort"), "{name}: {plan}");
     }
 }
 

@@ -13,9 +13,9 @@ COMMENT ON COLUMN backup_codes.account.last_used_at IS 'When a code of the activ
 COMMENT ON COLUMN backup_codes.account.total IS 'Codes the active set was made with.';
 COMMENT ON COLUMN backup_codes.account.unused IS 'Live codes of the active set: always the number of its rows in code.';
 COMMENT ON COLUMN backup_codes.account.burned IS 'Burned codes of the active set, 18 bytes each: the ordinal (2 bytes, big-endian) and the hash (16 bytes).';
-COMMENT ON COLUMN backup_codes.account.alphabet IS 'Alphabet of the active set: base32, hex or decimal.';
+COMMENT ON COLUMN backup_codes.account.alphabet IS 'Alphabet of the active set: b for base32, h for hex, d for decimal.';
 COMMENT ON COLUMN backup_codes.account.length IS 'Symbols in a code of the active set, the check symbol of base32 included.';
-COMMENT ON COLUMN backup_codes.account.scheme IS 'Hash function of the active set: sha256 or argon2id.';
+COMMENT ON COLUMN backup_codes.account.scheme IS 'Hash function of the active set: s for sha256, a for argon2id.';
 COMMENT ON COLUMN backup_codes.account.argon2_memory IS 'Memory cost of the active set''s Argon2id, in KiB; NULL for sha256.';
 COMMENT ON COLUMN backup_codes.account.argon2_iterations IS 'Passes of the active set''s Argon2id; NULL for sha256.';
 COMMENT ON COLUMN backup_codes.account.salt IS 'Salt of the active set, 16 random bytes.';
@@ -60,8 +60,8 @@ COMMENT ON COLUMN backup_codes.event.actor IS 'Database role that was logged in 
 COMMENT ON COLUMN backup_codes.event.client_addr IS 'Address of its client; NULL over a Unix socket.';
 COMMENT ON COLUMN backup_codes.event.context IS 'The application''s own words about it, from backup_codes.context.';
 COMMENT ON COLUMN backup_codes.event.due_at IS 'From when on the event can be claimed for delivery; NULL when it waits for nothing.';
-COMMENT ON COLUMN backup_codes.event.lease IS 'Lease under which the event was last claimed.';
-COMMENT ON COLUMN backup_codes.event.attempts IS 'How often it was claimed.';
+COMMENT ON COLUMN backup_codes.event.lease IS 'Lease under which a mailer holds the event, or held it when it has ended.';
+COMMENT ON COLUMN backup_codes.event.attempts IS 'How often it was claimed; NULL before the first time.';
 COMMENT ON COLUMN backup_codes.event.delivered_at IS 'When its delivery was acknowledged.';
 
 COMMENT ON VIEW backup_codes.overview IS 'Auditor. One row for each user, without hashes, salts and keys.';

@@ -299,6 +299,32 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
 COMMENT ON FUNCTION @extschema@.backup_codes_status(text) IS
   'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
 
+CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT 100, lease interval DEFAULT '1 minute')
+  RETURNS TABLE (
+    event_id uuid, user_id text, kind text, reason text, at timestamptz, set_no integer, ordinal integer,
+    remaining integer, low boolean, actor text, client_addr inet, context text, attempts integer, lease uuid)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 100
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_claim';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_claim(integer, interval) IS
+  'Mailer. Leases up to max_events waiting events, the oldest first, to nobody else until the lease ends; then they can be claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_events_ack(lease uuid, event_ids uuid[])
+  RETURNS integer
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_ack';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_ack(uuid, uuid[]) IS
+  'Mailer. Marks events of a lease as delivered; returns how many. Events that another mailer has claimed since are left alone. Errors: 22004, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_events_release(lease uuid, event_ids uuid[], retry_after interval)
+  RETURNS integer
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_release';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_release(uuid, uuid[], interval) IS
+  'Mailer. Gives events of a lease back undelivered, to be claimed again after retry_after (zero or positive); returns how many. An event that was claimed 20 times is parked. Errors: 22004, 22023, 25006.';
+
 CREATE FUNCTION @extschema@.backup_codes_forget_user()
   RETURNS trigger
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000

@@ -32,6 +32,8 @@ BEGIN
                    ('issuer', 'backup_codes_forget_user'),
                    ('verifier', 'backup_codes_consume'), ('verifier', 'backup_codes_attempt'),
                    ('verifier', 'backup_codes_remaining'), ('verifier', 'backup_codes_status'),
+                   ('mailer', 'backup_codes_events_claim'), ('mailer', 'backup_codes_events_ack'),
+                   ('mailer', 'backup_codes_events_release'),
                    ('operator', 'backup_codes_revoke_all'), ('operator', 'backup_codes_purge'),
                    ('operator', 'backup_codes_keys'), ('operator', 'backup_codes_doctor')) AS d (duty, function)
       JOIN pg_proc AS p ON p.proname = d.function

@@ -8,9 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::call::{self, Call, Interval};
 use crate::clock::{self, Timestamp};
+use crate::code::plausible;
 use crate::commit;
 use crate::error::Result;
-use crate::events::{Event, Stamp};
+use crate::events::Event;
 use crate::hash::{CodeHash, SALT_LEN};
 use crate::keys;
 use crate::settings;
@@ -107,7 +108,9 @@ fn verify(call: &Call) -> Result<Outcome> {
 
 /// Tries a code, and burns it when it is right.
 pub fn try_code(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Outcome> {
-    let outcome = store::connected(|| decide(user_id, input))?;
+    // No set has such a code, whoever the user is: nothing needs to be read.
+    let Some(input) = input.filter(|input| plausible(input)) else { return Ok(Outcome::Malformed) };
+    let outcome = store::connected(|| decide(user_id, &input))?;
     match &outcome {
         Outcome::Accepted(event) => commit::acknowledge([event]),
         Outcome::Refused { events, .. } if !events.is_empty() => commit::acknowledge(events),
@@ -117,34 +120,34 @@ pub fn try_code(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Ou
 }
 
 /// An unknown user goes through the same statements and the same hash as a known one with a wrong code.
-fn decide(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Outcome> {
+fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
     loop {
         // Every other round means that somebody else changed the account meanwhile.
         pgrx::check_for_interrupts!();
         let account = store::account(user_id)?;
-        if let Some(until) = account.as_ref().and_then(|account| account.locked_until).filter(|at| *at > clock::now()) {
+        let now = clock::now();
+        if let Some(until) = account.as_ref().and_then(|account| account.locked_until).filter(|at| *at > now) {
             return Ok(Outcome::Locked(until));
         }
-        let set = match account {
-            Some(account) => account.set,
-            None => nobodys_set(),
-        };
-        let Some(symbols) = input.as_ref().and_then(|input| set.format.parse(input)) else {
-            return Ok(Outcome::Malformed);
-        };
-        let key = if set.set_no == NOBODYS_SET { keys::current()? } else { keys::of_set(set.key)? };
+        let set = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
+        let Some(symbols) = set.format.parse(input) else { return Ok(Outcome::Malformed) };
+        let key = if account.is_some() { keys::of_set(set.key)? } else { keys::current()? };
         let hash = set.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &set.salt, &symbols)?;
-        let stamp = Stamp::now()?;
-        if let Some(event) = store::spend(user_id, set.set_no, &hash, &stamp) {
+        let found = store::find(user_id, set.set_no, &hash);
+        // The hash may have taken its time.
+        let now = clock::now();
+        if let Some((account, code)) = account.as_ref().zip(found)
+            && let Some(event) = store::spend(user_id, account, &hash, code, now)?
+        {
             return Ok(Outcome::Accepted(event));
         }
-        if let Some(failure) = store::count_failure(user_id, set.set_no, &stamp) {
-            return refuse(user_id, set.set_no, &hash, failure, &stamp);
+        if let Some(failure) = store::count_failure(user_id, set.set_no, account.as_ref(), now)? {
+            return refuse(user_id, set.set_no, &hash, failure, now);
         }
-        if set.set_no == NOBODYS_SET && store::account(user_id)?.is_none() {
+        if account.is_none() && store::account(user_id)?.is_none() {
             return Ok(Outcome::rejected());
         }
-        // Locked, or given another set, since the account was read: read it again.
+        // Changed since it was read: read it again.
     }
 }
 
@@ -165,16 +168,16 @@ fn nobodys_set() -> CodeSet {
 }
 
 /// A failure was counted under the lock of the account: what it was, and what it leads to.
-fn refuse(user_id: &UserId, set_no: i32, hash: &CodeHash, failure: Failure, stamp: &Stamp) -> Result<Outcome> {
-    let expired = failure.expires_at.is_some_and(|at| at <= clock::now());
+fn refuse(user_id: &UserId, set_no: i32, hash: &CodeHash, failure: Failure, at: Timestamp) -> Result<Outcome> {
+    let expired = failure.expires_at.is_some_and(|expiry| expiry <= at);
     let reason = if failure.burned.iter().any(|code| code.hash == *hash) {
         Refusal::Used
-    } else if expired && store::has_code(user_id, set_no, hash) {
+    } else if expired && store::find(user_id, set_no, hash).is_some() {
         Refusal::Expired
     } else {
         Refusal::Rejected
     };
-    let locked_until = failure.locked.is_some().then(|| stamp.locked_until());
-    let removed = if failure.last { store::remove_active(user_id, &Stamp::now()?) } else { None };
+    let locked_until = failure.locked.is_some().then(|| settings::locked_until(at));
+    let removed = if failure.last { store::remove_active(user_id, clock::now())? } else { None };
     Ok(Outcome::Refused { reason, locked_until, events: failure.locked.into_iter().chain(removed).collect() })
 }

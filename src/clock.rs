@@ -79,9 +79,22 @@ pub fn expires_at(now: Timestamp, valid_for: Option<Interval>) -> Result<Option<
         None if settings::valid_for() == 0 => return Ok(None),
         None => Interval { months: 0, days: 0, micros: i64::from(settings::valid_for()) * 1_000_000 },
     };
+    after(now, interval, "valid_for").map(Some)
+}
+
+/// A later point in time. Raises 22023, with the name of the argument, unless the interval is positive.
+pub fn after(now: Timestamp, interval: Interval, name: &'static str) -> Result<Timestamp> {
     match interval.from(now, true) {
-        Some(at) if at > now && interval.span() > 0 => Ok(Some(at)),
-        _ => Err(Error::OutOfRange { name: "valid_for", range: "positive and at most 10000 years" }),
+        Some(at) if at > now && interval.span() > 0 => Ok(at),
+        _ => Err(Error::OutOfRange { name, range: "positive and at most 10000 years" }),
+    }
+}
+
+/// This point in time or a later one. Raises 22023, with the name of the argument, when the interval is negative.
+pub fn not_before(now: Timestamp, interval: Interval, name: &'static str) -> Result<Timestamp> {
+    match interval.from(now, true) {
+        Some(at) if at >= now && interval.span() >= 0 => Ok(at),
+        _ => Err(Error::OutOfRange { name, range: "zero or positive and at most 10000 years" }),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: a symbol is stored, compared and hashed in one spelling only (base32 upper case, hex lower case), whatever
 //! the user types; and a code that is not well formed is found out before any hash is computed.
 
+use std::ops::RangeInclusive;
+
 use rand::TryRng;
 use rand::rngs::{SysError, SysRng};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
@@ -25,22 +27,24 @@ pub enum Alphabet {
     Decimal,
 }
 
+const ALPHABETS: [Alphabet; 3] = [Alphabet::Base32, Alphabet::Hex, Alphabet::Decimal];
+
 impl Alphabet {
-    /// The name in settings and tables.
-    pub fn name(self) -> &'static str {
+    /// The letter in tables.
+    pub fn letter(self) -> u8 {
         match self {
-            Self::Base32 => "base32",
-            Self::Hex => "hex",
-            Self::Decimal => "decimal",
+            Self::Base32 => b'b',
+            Self::Hex => b'h',
+            Self::Decimal => b'd',
         }
     }
 
-    /// The alphabet of that name.
-    pub fn from_name(name: &[u8]) -> Option<Self> {
-        [Self::Base32, Self::Hex, Self::Decimal].into_iter().find(|a| a.name().as_bytes() == name)
+    /// The alphabet of that letter.
+    pub fn from_letter(letter: u8) -> Option<Self> {
+        ALPHABETS.into_iter().find(|alphabet| alphabet.letter() == letter)
     }
 
-    fn symbols(self) -> &'static [u8] {
+    const fn symbols(self) -> &'static [u8] {
         match self {
             Self::Base32 => b"0123456789ABCDEFGHJKMNPQRSTVWXYZ",
             Self::Hex => b"0123456789abcdef",
@@ -48,20 +52,57 @@ impl Alphabet {
         }
     }
 
-    fn fold(self, symbol: char) -> Option<u8> {
-        let symbol = u8::try_from(symbol).ok()?;
-        let folded = match (self, symbol.to_ascii_uppercase()) {
-            (Self::Base32, b'O') => b'0',
-            (Self::Base32, b'I' | b'L') => b'1',
-            (Self::Base32, upper) => upper,
-            _ => symbol.to_ascii_lowercase(),
-        };
-        self.symbols().contains(&folded).then_some(folded)
+    /// What each ASCII character counts for: every attempt folds a code, so it is looked up.
+    fn values(self) -> &'static [u8; 128] {
+        const BASE32: [u8; 128] = spellings(Alphabet::Base32.symbols(), b"O0I1L1");
+        const HEX: [u8; 128] = spellings(Alphabet::Hex.symbols(), b"");
+        const DECIMAL: [u8; 128] = spellings(Alphabet::Decimal.symbols(), b"");
+        match self {
+            Self::Base32 => &BASE32,
+            Self::Hex => &HEX,
+            Self::Decimal => &DECIMAL,
+        }
     }
 
-    fn value(self, symbol: u8) -> u8 {
-        self.symbols().iter().position(|s| *s == symbol).unwrap_or_default() as u8
+    fn value(self, symbol: u8) -> Option<u8> {
+        self.values().get(usize::from(symbol)).copied().filter(|value| *value != NO_SYMBOL)
     }
+
+    fn fold(self, symbol: char) -> Option<u8> {
+        self.value(u8::try_from(symbol).ok()?).map(|value| self.symbols()[usize::from(value)])
+    }
+}
+
+/// The value of a character that is no symbol.
+const NO_SYMBOL: u8 = u8::MAX;
+
+/// The values of symbols in either case, and of characters that are read as one: pairs of the character and the symbol.
+const fn spellings(symbols: &[u8], read_as: &[u8]) -> [u8; 128] {
+    let mut values = [NO_SYMBOL; 128];
+    let mut value = 0;
+    while value < symbols.len() {
+        values[symbols[value].to_ascii_lowercase() as usize] = value as u8;
+        values[symbols[value].to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    let mut pair = 0;
+    while pair < read_as.len() {
+        let value = values[read_as[pair + 1] as usize];
+        values[read_as[pair].to_ascii_lowercase() as usize] = value;
+        values[read_as[pair].to_ascii_uppercase() as usize] = value;
+        pair += 2;
+    }
+    values
+}
+
+/// The shortest and the longest code, in symbols.
+pub const LENGTHS: RangeInclusive<usize> = 6..=64;
+
+/// Whether a set of any format could have such a code. Most typing errors are found here, before anything is read.
+pub fn plausible(input: &str) -> bool {
+    let length = input.chars().filter(|c| !is_separator(*c)).count();
+    LENGTHS.contains(&length)
+        && ALPHABETS.iter().any(|alphabet| Format { alphabet: *alphabet, length }.parse(input).is_some())
 }
 
 /// What a set remembers of its codes' spelling.
@@ -163,7 +204,7 @@ fn pick(symbols: &[u8], byte: u8) -> Option<u8> {
 /// Every position weighs a different power of the generator, none of them zero: one wrong symbol always changes the sum,
 /// and so does a swap of two different neighbours.
 fn check_symbol(symbols: &[u8]) -> u8 {
-    let sum = symbols.iter().fold(0, |sum, s| times_generator(sum) ^ Alphabet::Base32.value(*s));
+    let sum = symbols.iter().fold(0, |sum, s| times_generator(sum) ^ Alphabet::Base32.value(*s).unwrap_or_default());
     Alphabet::Base32.symbols()[usize::from(times_generator(sum))]
 }
 

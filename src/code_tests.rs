@@ -178,9 +178,46 @@ fn entropy_counts_random_symbols_only() {
 }
 
 #[test]
-fn an_alphabet_is_found_by_its_name() {
+fn an_alphabet_is_found_by_its_letter() {
     for alphabet in ALPHABETS {
-        assert_eq!(Alphabet::from_name(alphabet.name().as_bytes()), Some(alphabet));
+        assert_eq!(Alphabet::from_letter(alphabet.letter()), Some(alphabet));
     }
-    assert_eq!(Alphabet::from_name(b"base64"), None);
+    assert_eq!(Alphabet::from_letter(b'x'), None);
+}
+
+/// What is parsed by some format must be plausible, and nothing else is.
+#[test]
+fn plausible_is_what_a_set_of_some_format_could_have() {
+    let parsed = |input: &str| {
+        ALPHABETS
+            .iter()
+            .any(|alphabet| LENGTHS.into_iter().any(|length| format(*alphabet, length).parse(input).is_some()))
+    };
+    let (code, _) = shown();
+    let mut mistyped: Vec<char> = code.chars().collect();
+    mistyped[0] = if mistyped[0] == 'Z' { 'Y' } else { 'Z' };
+    let mistyped: String = mistyped.into_iter().collect();
+    let cases = [
+        (code.as_str(), true),
+        (mistyped.as_str(), false),
+        ("123456", true),
+        ("12345", false),
+        ("1 2-3 4-5 6", true),
+        ("", false),
+        ("- -", false),
+        ("deadbeef", true),
+        ("DEADBEEF", true),
+        ("x", false),
+        ("00000-00000-00000-00000-00000", true),
+        ("\u{660}\u{661}\u{662}\u{663}\u{664}\u{665}", false),
+    ];
+    for (input, expected) in cases {
+        assert_eq!(plausible(input), expected, "{input:?}");
+        assert_eq!(parsed(input), expected, "{input:?}");
+    }
+    for length in 0..70 {
+        let digits = "7".repeat(length);
+        assert_eq!(plausible(&digits), LENGTHS.contains(&length), "{length}");
+        assert_eq!(parsed(&digits), LENGTHS.contains(&length), "{length}");
+    }
 }

@@ -7,7 +7,7 @@ use crate::call::{self, Call};
 use crate::clock;
 use crate::commit;
 use crate::error::Result;
-use crate::events::{Event, Reason, Stamp};
+use crate::events::{Event, Reason};
 use crate::keys;
 use crate::store::{self, CodeSet};
 use crate::user_id::UserId;
@@ -44,9 +44,10 @@ pub fn confirm_unproved(call: &Call) -> Result<pg_sys::Datum> {
 pub fn cancel(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
-    let stamp = Stamp::now()?;
-    let event =
-        store::connected(|| store::take(&user_id).and_then(|_| store::cancel(&user_id, Reason::Request, &stamp)));
+    let event = store::connected(|| match store::take(&user_id) {
+        Some(_) => store::cancel(&user_id, Reason::Request, clock::now()),
+        None => Ok(None),
+    })?;
     commit::acknowledge(&event);
     call::value(event.is_some())
 }
@@ -55,7 +56,7 @@ pub fn cancel(call: &Call) -> Result<pg_sys::Datum> {
 fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
-    let stamp = Stamp::now()?;
+    let now = clock::now();
     let (confirmed, event) = store::connected(|| -> Result<(bool, Option<Event>)> {
         if store::take(&user_id).is_none() {
             return Ok((false, None));
@@ -65,9 +66,9 @@ fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
             return Ok((false, None));
         };
         match judge(&user_id, &pending, &proof)? {
-            Verdict::Right => Ok((true, store::confirm(&user_id, &stamp))),
+            Verdict::Right => Ok((true, store::confirm(&user_id, now)?)),
             Verdict::Wrong if store::count_proof(&user_id) => {
-                Ok((false, store::cancel(&user_id, Reason::Failures, &stamp)))
+                Ok((false, store::cancel(&user_id, Reason::Failures, now)?))
             }
             Verdict::Wrong | Verdict::Malformed => Ok((false, None)),
         }
@@ -83,5 +84,5 @@ fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> 
     };
     let key = keys::of_set(pending.key)?;
     let hash = pending.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &pending.salt, &symbols)?;
-    Ok(if store::has_code(user_id, pending.set_no, &hash) { Verdict::Right } else { Verdict::Wrong })
+    Ok(if store::find(user_id, pending.set_no, &hash).is_some() { Verdict::Right } else { Verdict::Wrong })
 }

@@ -4,9 +4,9 @@ use pgrx::pg_sys;
 
 use crate::attempt;
 use crate::call::{self, Call};
+use crate::clock;
 use crate::commit;
 use crate::error::Result;
-use crate::events::Stamp;
 use crate::store;
 use crate::user_id::UserId;
 
@@ -29,11 +29,10 @@ pub fn disable_gated(call: &Call) -> Result<pg_sys::Datum> {
 
 /// How many unused codes of the active set went.
 fn remove(user_id: &UserId) -> Result<i32> {
-    let stamp = Stamp::now()?;
     let (unused, event) = store::connected(|| match store::take(user_id) {
-        Some(unused) => (unused, store::disable(user_id, &stamp)),
-        None => (0, None),
-    });
+        Some(unused) => store::disable(user_id, clock::now()).map(|event| (unused, event)),
+        None => Ok((0, None)),
+    })?;
     commit::acknowledge(&event);
     Ok(unused.into())
 }

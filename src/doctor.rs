@@ -312,13 +312,17 @@ fn events_waiting(counts: &Counts) -> Verdict {
     )
 }
 
+/// Gives parked events their tries back.
+const UNPARK: &str = "-- once the mailer is mended:
+UPDATE backup_codes.event SET due_at = clock_timestamp(), attempts = NULL WHERE due_at = 'infinity';";
+
 fn events_failing(counts: &Counts) -> Verdict {
     let hint = "SELECT event_id, user_id, kind, attempts, delivery FROM backup_codes.events WHERE attempts >= 10 AND delivery <> 'delivered';";
     let detail = format!("{} parked, {} tried ten times or more", counted(counts.parked, "event"), counts.retried);
     match (counts.parked, counts.retried) {
         (0, 0) => Verdict::ok("no event was tried ten times"),
         (0, _) => Verdict::warning(detail, hint),
-        _ => Verdict::problem(detail, hint),
+        _ => Verdict::problem(detail, format!("{hint}\n{UNPARK}")),
     }
 }
 

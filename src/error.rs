@@ -17,6 +17,9 @@ pub enum Error {
     /// 22004: an argument that must be there is NULL.
     #[error("{0} must not be NULL")]
     Null(&'static str),
+    /// 22004: the same of what a mailer says of a lease.
+    #[error("{0} must not be NULL")]
+    NullLease(&'static str),
     /// 22023: a user id of zero bytes.
     #[error("user_id must not be empty")]
     UserIdEmpty,
@@ -113,7 +116,7 @@ pub enum Error {
 impl Error {
     fn sqlstate(&self) -> Code {
         match self {
-            Self::Null(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::Null(_) | Self::NullLease(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Self::UserIdEmpty | Self::UserIdTooLong | Self::OutOfRange { .. } | Self::TriggerNoColumn => {
                 Code::ERRCODE_INVALID_PARAMETER_VALUE
             }
@@ -142,6 +145,8 @@ impl Error {
             Self::Null(_) => "Leave the argument out to take its default.",
             Self::UserIdTooLong => "A user id has at most 255 bytes in UTF-8.",
             Self::UserIdEncoding => "Pass the user's key in the encoding of the database.",
+            Self::NullLease(_) => "Pass lease and event_ids as backup_codes_events_claim returned them.",
+            Self::OutOfRange { name: "retry_after", .. } => "Pass an interval, for instance '5 minutes'.",
             Self::OutOfRange { .. } => "Leave the argument out to take its default.",
             Self::ReadOnly { recovery: true } => "Call the function on the primary server.",
             Self::ReadOnly { recovery: false } => "Start the transaction with READ WRITE.",

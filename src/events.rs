@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::clock::{self, Timestamp};
 use crate::error::Result;
 use crate::settings::{self, Notify, NotifyPayload};
+use crate::store;
 
 /// Notifications of one transaction; what comes after them is announced as one. A million pending ones take 310 MB.
 const MAX_NOTIFICATIONS: u32 = 64;
@@ -76,41 +77,6 @@ impl Reason {
     }
 }
 
-/// What an event has before its statement runs.
-pub struct Stamp {
-    /// A uuid of version 7.
-    pub id: uuid::Uuid,
-    /// When it happened.
-    pub at: Timestamp,
-    /// From when on it can be claimed; None when it is history only.
-    pub due_at: Option<Timestamp>,
-    /// The application's own words about it.
-    pub context: Option<CString>,
-    /// The limit for low.
-    pub low: i32,
-}
-
-impl Stamp {
-    /// An event that happens now.
-    pub fn now() -> Result<Self> {
-        let at = clock::now();
-        Ok(Self {
-            id: new_id(at)?,
-            at,
-            due_at: settings::outbox().then_some(at),
-            context: settings::context(),
-            low: settings::low(),
-        })
-    }
-}
-
-impl Stamp {
-    /// Until when a user is locked by what happens now.
-    pub fn locked_until(&self) -> Timestamp {
-        self.at + i64::from(settings::lockout()) * 1_000_000
-    }
-}
-
 /// A new id, ordered by time.
 pub fn new_id(at: Timestamp) -> Result<uuid::Uuid> {
     let random = crate::code::random_bytes()?;
@@ -136,10 +102,16 @@ pub struct Event {
 impl Event {
     /// Announces the event, as the settings say.
     pub fn announce(&self) {
-        if settings::notify() == Notify::Off {
+        let sent = SENT.get();
+        let due = match settings::notify() {
+            Notify::Each => true,
+            Notify::Off => false,
+            // One that this transaction sent is enough, and so is one for an event that waits already.
+            Notify::Coalesced => looking_conflicts() || (sent == 0 && !store::waiting(clock::now())),
+        };
+        if !due {
             return;
         }
-        let sent = SENT.get();
         SENT.set(sent.saturating_add(1));
         // PostgreSQL drops a notification that the transaction already has, so the last one is sent for every event more:
         // it stands even when the savepoint around the first of them is rolled back.
@@ -160,6 +132,12 @@ impl Event {
         };
         send(&settings::channel(), &ascii(&payload.to_string()));
     }
+}
+
+/// At SERIALIZABLE a look at what waits makes the events of unrelated users conflict.
+fn looking_conflicts() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32 }
 }
 
 /// JSON in ASCII, which every server encoding can carry.

@@ -4,11 +4,11 @@ use pgrx::{IntoDatum, pg_sys};
 
 use crate::attempt;
 use crate::call::{self, Call, Interval};
-use crate::clock;
+use crate::clock::{self, Timestamp};
 use crate::code::{Format, Symbols, random_bytes};
 use crate::commit;
 use crate::error::{Error, Result};
-use crate::events::{Event, Stamp};
+use crate::events::Event;
 use crate::hash::Scheme;
 use crate::keys::{self, KeyRef};
 use crate::settings;
@@ -18,7 +18,7 @@ use crate::user_id::UserId;
 /// The most codes a set can have.
 const MAX_COUNT: i32 = 100;
 
-type Store = fn(&UserId, &NewSet, &Stamp) -> Option<Event>;
+type Store = fn(&UserId, &NewSet, Timestamp) -> Result<Option<Event>>;
 
 /// `backup_codes_generate(user_id, count, valid_for) → SETOF text`. Raises 22004, 22021, 22023, 25006 and the
 /// errors of a key file.
@@ -78,23 +78,23 @@ impl Order {
         let key = keys::current()?;
         let codes = self.format.draw(self.count)?;
         let salt = random_bytes()?;
-        let mut hashes = Vec::with_capacity(codes.len());
-        for code in &codes {
+        let mut hashed = Vec::with_capacity(codes.len());
+        for (ordinal, code) in (1..).zip(&codes) {
             // A slow hash for each of a hundred codes takes seconds: let a timeout or a cancel in.
             pgrx::check_for_interrupts!();
-            hashes.push(self.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &salt, code)?);
+            hashed.push((ordinal, self.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &salt, code)?));
         }
-        let stamp = Stamp::now()?;
-        let expires_at = clock::expires_at(stamp.at, self.valid_for)?;
+        let now = clock::now();
+        let expires_at = clock::expires_at(now, self.valid_for)?;
         let set = NewSet {
             format: self.format,
             scheme: self.scheme,
             salt,
             key: key.as_ref().map(KeyRef::from),
             expires_at,
-            hashes,
+            codes: hashed,
         };
-        let event = store::connected(|| store(user_id, &set, &stamp));
+        let event = store::connected(|| store(user_id, &set, now))?;
         commit::acknowledge(&event);
         Ok(codes)
     }

@@ -44,19 +44,19 @@ pub enum Scheme {
 pub struct HashError(argon2::Error);
 
 impl Scheme {
-    /// The name in tables.
-    pub fn name(self) -> &'static str {
+    /// The letter in tables.
+    pub fn letter(self) -> u8 {
         match self {
-            Self::Sha256 => "sha256",
-            Self::Argon2id { .. } => "argon2id",
+            Self::Sha256 => b's',
+            Self::Argon2id { .. } => b'a',
         }
     }
 
-    /// The scheme of that name, with Argon2id's memory and iterations.
-    pub fn from_parts(name: &[u8], costs: Option<(u32, u32)>) -> Option<Self> {
-        match (name, costs) {
-            (b"sha256", None) => Some(Self::Sha256),
-            (b"argon2id", Some((memory, iterations))) => Some(Self::Argon2id { memory, iterations }),
+    /// The scheme of that letter, with Argon2id's memory and iterations.
+    pub fn from_parts(letter: u8, costs: Option<(u32, u32)>) -> Option<Self> {
+        match (letter, costs) {
+            (b's', None) => Some(Self::Sha256),
+            (b'a', Some((memory, iterations))) => Some(Self::Argon2id { memory, iterations }),
             _ => None,
         }
     }

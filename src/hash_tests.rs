@@ -104,8 +104,8 @@ fn the_digest_binds_user_salt_symbols_and_key() {
 #[test]
 fn a_scheme_is_found_by_its_parts() {
     for scheme in [Scheme::Sha256, Scheme::Argon2id { memory: 19456, iterations: 2 }] {
-        assert_eq!(Scheme::from_parts(scheme.name().as_bytes(), scheme.costs()), Some(scheme));
+        assert_eq!(Scheme::from_parts(scheme.letter(), scheme.costs()), Some(scheme));
     }
-    assert_eq!(Scheme::from_parts(b"md5", None), None);
-    assert_eq!(Scheme::from_parts(b"argon2id", None), None);
+    assert_eq!(Scheme::from_parts(b'm', None), None);
+    assert_eq!(Scheme::from_parts(b'a', None), None);
 }

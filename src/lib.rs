@@ -24,6 +24,7 @@ mod hash;
 mod keyring;
 mod keys;
 mod maintain;
+mod outbox;
 mod settings;
 mod status;
 mod store;
@@ -92,6 +93,9 @@ call::sql_functions! {
         Bigint backup_codes_status_bigint "pg_finfo_backup_codes_status_bigint",
         Uuid backup_codes_status_uuid "pg_finfo_backup_codes_status_uuid",
         Text backup_codes_status_text "pg_finfo_backup_codes_status_text";
+    outbox::claim => None backup_codes_events_claim "pg_finfo_backup_codes_events_claim";
+    outbox::ack => None backup_codes_events_ack "pg_finfo_backup_codes_events_ack";
+    outbox::release => None backup_codes_events_release "pg_finfo_backup_codes_events_release";
     forget::forget_user => None backup_codes_forget_user "pg_finfo_backup_codes_forget_user";
     maintain::revoke_all => None backup_codes_revoke_all "pg_finfo_backup_codes_revoke_all";
     maintain::purge => None backup_codes_purge "pg_finfo_backup_codes_purge";

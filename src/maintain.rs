@@ -8,7 +8,6 @@ use crate::call::{self, Call, Interval};
 use crate::clock::{self, Timestamp};
 use crate::commit;
 use crate::error::{Error, Result};
-use crate::events::Stamp;
 use crate::keys;
 use crate::store;
 
@@ -17,8 +16,7 @@ pub fn revoke_all(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let issued_before: Timestamp = call.get(0).ok_or(Error::Null("issued_before"))?;
     let max_users = max_users(call, 1)?;
-    let stamp = Stamp::now()?;
-    let events = store::connected(|| store::revoke_all(issued_before, max_users, &stamp))?;
+    let events = store::connected(|| store::revoke_all(issued_before, max_users, clock::now()))?;
     commit::acknowledge(&events);
     call::value(events.len() as i64)
 }
@@ -29,9 +27,9 @@ pub fn purge(call: &Call) -> Result<pg_sys::Datum> {
     let older_than: Interval = call.interval(0).ok_or(Error::Null("older_than"))?;
     let undelivered = call.get(1).ok_or(Error::Null("undelivered"))?;
     let max_users = max_users(call, 2)?;
-    let cutoff = clock::cutoff(clock::now(), older_than)?;
-    let stamp = Stamp::now()?;
-    let (users, events) = store::connected(|| store::purge(cutoff, undelivered, max_users, &stamp))?;
+    let now = clock::now();
+    let cutoff = clock::cutoff(now, older_than)?;
+    let (users, events) = store::connected(|| store::purge(cutoff, undelivered, max_users, now))?;
     commit::acknowledge(&events);
     call::value(users as i64)
 }

@@ -5,7 +5,8 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
 
-use crate::code::{Alphabet, Format, STRONG_BITS};
+use crate::clock::Timestamp;
+use crate::code::{Alphabet, Format, LENGTHS, STRONG_BITS};
 use crate::hash::Scheme;
 
 #[derive(Clone, Copy, PostgresGucEnum)]
@@ -34,6 +35,9 @@ pub enum Notify {
     /// One notification for each event.
     #[name = c"each"]
     Each,
+    /// One where no other event waits to be claimed.
+    #[name = c"coalesced"]
+    Coalesced,
     /// None.
     #[name = c"off"]
     Off,
@@ -102,8 +106,8 @@ pub fn register() {
         c"Number of symbols in a new code.",
         c"Counts symbols without separators, the check symbol of base32 included.",
         &LENGTH,
-        6,
-        64,
+        *LENGTHS.start() as i32,
+        *LENGTHS.end() as i32,
         plain,
     );
     integer(
@@ -189,7 +193,7 @@ pub fn register() {
     GucRegistry::define_enum_guc(
         c"backup_codes.notify",
         c"Whether events are announced with NOTIFY.",
-        c"each announces every event, up to 64 in a transaction; off announces none.",
+        c"each announces every event, up to 64 in a transaction; coalesced only where no other event waits to be claimed; off announces none.",
         &NOTIFY,
         GucContext::Suset,
         plain,
@@ -315,9 +319,9 @@ pub fn max_failures() -> i32 {
     MAX_FAILURES.get()
 }
 
-/// Seconds for which a user is locked.
-pub fn lockout() -> i32 {
-    LOCKOUT.get()
+/// Until when a user is locked by what happens at a point in time.
+pub fn locked_until(at: Timestamp) -> Timestamp {
+    at + i64::from(LOCKOUT.get()) * 1_000_000
 }
 
 /// Consecutive failures that remove a user's set.

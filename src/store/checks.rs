@@ -5,7 +5,7 @@
 use pgrx::pg_sys::BuiltinOid::TEXTARRAYOID;
 
 use super::plan::{Row, Snapshot, Statement};
-use super::{array, varlena_datum};
+use super::{Element, bytes};
 use crate::code::{Alphabet, Format};
 use crate::keys::KeyRef;
 
@@ -192,7 +192,7 @@ macro_rules! sets {
 }
 
 static FAST_SETS: Statement = Statement::scanning(
-    sets!("SELECT alphabet, length, count(DISTINCT user_id)", "WHERE scheme = 'sha256' GROUP BY 1, 2"),
+    sets!("SELECT alphabet, length, count(DISTINCT user_id)", "WHERE scheme = 's' GROUP BY 1, 2"),
     &[],
 );
 
@@ -288,7 +288,7 @@ pub fn fast_sets() -> Vec<(Format, i64)> {
     let rows = FAST_SETS.execute(Snapshot::Callers, []);
     rows.iter()
         .filter_map(|row| {
-            let alphabet = Alphabet::from_name(&row.bytes(1)?)?;
+            let alphabet = Alphabet::from_letter(row.letter(1)?)?;
             Some((Format { alphabet, length: usize::try_from(row.get::<i16>(2)?).ok()? }, row.get(3)?))
         })
         .collect()
@@ -329,8 +329,8 @@ pub fn replication() -> Replication {
 
 /// The values of settings in this session; those that nobody knows are left out.
 pub fn settings(names: &[&str]) -> Vec<(String, String)> {
-    let mut names: Vec<_> = names.iter().map(|name| varlena_datum(name.as_bytes())).collect();
-    let rows = SETTINGS.execute(Snapshot::Callers, [array(&mut names, pgrx::pg_sys::BuiltinOid::TEXTOID, -1, b'i')]);
+    let names = Element::TEXT.array(names.iter().map(|name| bytes(name.as_bytes())));
+    let rows = SETTINGS.execute(Snapshot::Callers, [names]);
     rows.iter().filter(|row| row.datum(2).is_some()).map(|row| (text(&row, 1), text(&row, 2))).collect()
 }
 

@@ -173,6 +173,11 @@ impl Row<'_> {
         unsafe { T::from_datum(self.datum(column)?, false) }
     }
 
+    /// A column of PostgreSQL's type "char".
+    pub fn letter(&self, column: i32) -> Option<u8> {
+        self.get::<i8>(column).map(|letter| letter as u8)
+    }
+
     /// A text or bytea column.
     pub fn bytes(&self, column: i32) -> Option<Vec<u8>> {
         text_bytes(self.datum(column)?, usize::MAX)

@@ -1,7 +1,8 @@
 //! The texts. A test explains every statement of one user and finds index probes only.
 
 use pgrx::pg_sys::BuiltinOid::{
-    BOOLOID, BYTEAARRAYOID, BYTEAOID, INT2OID, INT4OID, TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID,
+    BOOLOID, BYTEAARRAYOID, BYTEAOID, CHAROID, INT2ARRAYOID, INT2OID, INT4OID, TEXTARRAYOID, TEXTOID, TIDOID,
+    TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID,
 };
 
 use super::plan::Statement;
@@ -28,60 +29,48 @@ macro_rules! no_set {
 
 pub static ACCOUNT: Statement = Statement::new(
     "SELECT set_no, alphabet, length, scheme, argon2_memory, argon2_iterations, salt, key_id, key_check, expires_at,
-            locked_until
+            locked_until, ctid
        FROM backup_codes.account WHERE user_id = $1",
     &[TEXTOID],
 );
 
-/// Whichever of code and account the plan probes first: the row of the code goes only under the lock of the account, and
-/// only while the set that was read is still the active one, valid and not locked.
-pub static SPEND: Statement = Statement::new(
-    concat!(
-        "WITH taken AS MATERIALIZED (
-           SELECT set_no FROM backup_codes.account
-            WHERE user_id = $1 AND set_no = $7 AND (expires_at IS NULL OR expires_at > clock_timestamp())
-              AND (locked_until IS NULL OR locked_until <= clock_timestamp())
-              FOR NO KEY UPDATE
-         ), spent AS (
-           DELETE FROM backup_codes.code AS c USING taken
-            WHERE c.user_id = $1 AND c.code_hash = $8 AND c.set_no = taken.set_no
-           RETURNING c.ordinal
-         ), counted AS (
-           UPDATE backup_codes.account AS a
-              SET unused = a.unused - 1, failures = 0, locked_until = NULL, last_used_at = $3,
-                  burned = a.burned || int2send(spent.ordinal) || $8
-             FROM spent
-            WHERE a.user_id = $1
-           RETURNING a.set_no, spent.ordinal, a.unused
-         ) ",
-        insert_event!(
-            "SELECT $1, $2, $3, $4, $5, 'used', NULL, set_no, ordinal, unused, unused <= $6 FROM counted
-             RETURNING remaining, low"
-        )
-    ),
-    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, BYTEAOID],
+/// A plain read: [`COUNT_SPENT`] decides.
+pub static FIND: Statement = Statement::new(
+    "SELECT ordinal, ctid FROM backup_codes.code WHERE user_id = $1 AND code_hash = $3 AND set_no = $2",
+    &[TEXTOID, INT4OID, BYTEAOID],
 );
 
-/// Counts a failure, unless the user has been locked or given another set meanwhile. $8 failures lock, until $9; $10 remove
-/// the set, which is left to the next statement, and are no lock.
+/// Decides about a code that was found: the condition is checked on the row that is there once its lock is held, and a code
+/// goes only together with a change of this row, into `burned` or with the number of its set.
+pub static COUNT_SPENT: Statement = Statement::new(
+    "UPDATE backup_codes.account
+        SET unused = unused - 1, failures = 0, locked_until = NULL, last_used_at = $4,
+            burned = burned || int2send($5) || $6
+      WHERE user_id = $1 AND ctid = $2 AND set_no = $3 AND (expires_at IS NULL OR expires_at > $4)
+        AND (locked_until IS NULL OR locked_until <= $4) AND position($6 IN burned) = 0
+     RETURNING unused",
+    &[TEXTOID, TIDOID, INT4OID, TIMESTAMPTZOID, INT2OID, BYTEAOID],
+);
+
+pub static BURN: Statement = Statement::new(
+    "DELETE FROM backup_codes.code WHERE user_id = $1 AND ctid = $2 AND code_hash = $3 RETURNING ordinal",
+    &[TEXTOID, TIDOID, BYTEAOID],
+);
+
+/// Counts a failure, unless the user has been locked or given another set meanwhile. Every multiple of $5 failures locks
+/// until $6.
 pub static COUNT_FAILURE: Statement = Statement::new(
-    concat!(
-        "WITH counted AS (
-           UPDATE backup_codes.account
-              SET failures = failures + 1,
-                  locked_until = CASE WHEN (failures + 1) % $8 = 0 THEN $9 ELSE locked_until END
-            WHERE user_id = $1 AND set_no = $7 AND (locked_until IS NULL OR locked_until <= clock_timestamp())
-           RETURNING set_no, unused, failures, burned, expires_at
-         ), told AS (",
-        insert_event!(
-            "SELECT $1, $2, $3, $4, $5, 'locked', 'failures', set_no, NULL, unused, unused <= $6 FROM counted
-              WHERE failures % $8 = 0 AND failures < $10
-             RETURNING remaining, low"
-        ),
-        ")
-         SELECT t.remaining, t.low, c.failures >= $10, c.burned, c.expires_at FROM counted AS c LEFT JOIN told AS t ON true"
-    ),
-    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID],
+    "UPDATE backup_codes.account
+        SET failures = failures + 1, locked_until = CASE WHEN (failures + 1) % $5 = 0 THEN $6 ELSE locked_until END
+      WHERE user_id = $1 AND ctid = $2 AND set_no = $3 AND (locked_until IS NULL OR locked_until <= $4)
+     RETURNING failures, unused, expires_at, burned",
+    &[TEXTOID, TIDOID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID],
+);
+
+/// $6 to $11: kind, reason, set_no, ordinal, remaining, low.
+pub static TELL: Statement = Statement::new(
+    insert_event!("VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT2OID, INT2OID, BOOLOID],
 );
 
 /// Removes the active set; a pending one stays.
@@ -110,11 +99,6 @@ pub static COUNT_PROOF: Statement = Statement::new(
     &[TEXTOID, INT4OID],
 );
 
-pub static HAS_CODE: Statement = Statement::new(
-    "SELECT ordinal FROM backup_codes.code WHERE user_id = $1 AND code_hash = $3 AND set_no = $2",
-    &[TEXTOID, INT4OID, BYTEAOID],
-);
-
 pub static ACTIVATE_NEW: Statement = Statement::new(
     "INSERT INTO backup_codes.account AS a
             (user_id, set_counter, set_no, generated_at, alphabet, length, scheme, argon2_memory, argon2_iterations,
@@ -132,9 +116,9 @@ pub static ACTIVATE_NEW: Statement = Statement::new(
     &[
         TEXTOID,
         TIMESTAMPTZOID,
-        TEXTOID,
+        CHAROID,
         INT2OID,
-        TEXTOID,
+        CHAROID,
         INT4OID,
         INT2OID,
         BYTEAOID,
@@ -145,22 +129,19 @@ pub static ACTIVATE_NEW: Statement = Statement::new(
     ],
 );
 
-pub static REPLACE: Statement = Statement::new(
-    concat!(
-        "WITH gone AS (
-           DELETE FROM backup_codes.code WHERE user_id = $1
-         ), dropped AS (
-           DELETE FROM backup_codes.pending_set WHERE user_id = $1
-         ), made AS (
-           INSERT INTO backup_codes.code (user_id, set_no, code_hash, ordinal)
-           SELECT $1, $7, h.code_hash, h.ordinal FROM unnest($8) WITH ORDINALITY AS h (code_hash, ordinal)
-         ) ",
-        insert_event!(
-            "VALUES ($1, $2, $3, $4, $5, $9, NULL, $7, NULL, cardinality($8), cardinality($8) <= $6)
-             RETURNING remaining, low"
-        )
-    ),
-    &[TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID, BYTEAARRAYOID, TEXTOID],
+/// Removes the codes of every set but $2, and with $3 the pending set.
+pub static CLEAR: Statement = Statement::new(
+    "WITH dropped AS (
+       DELETE FROM backup_codes.pending_set WHERE user_id = $1 AND $3
+     )
+     DELETE FROM backup_codes.code WHERE user_id = $1 AND set_no IS DISTINCT FROM $2",
+    &[TEXTOID, INT4OID, BOOLOID],
+);
+
+pub static MAKE: Statement = Statement::new(
+    "INSERT INTO backup_codes.code (user_id, set_no, ordinal, code_hash)
+     SELECT $1, $2, c.ordinal, c.code_hash FROM unnest($3, $4) AS c (ordinal, code_hash)",
+    &[TEXTOID, INT4OID, INT2ARRAYOID, BYTEAARRAYOID],
 );
 
 pub static COUNT_SET: Statement = Statement::new(
@@ -170,45 +151,25 @@ pub static COUNT_SET: Statement = Statement::new(
     &[TEXTOID],
 );
 
-/// $7 the new set's number, $8 and $9 the active set's number and its unused codes, $10 the hashes, $11 to $20 the facts.
-pub static PREPARE: Statement = Statement::new(
-    concat!(
-        "WITH gone AS (
-           DELETE FROM backup_codes.code WHERE user_id = $1 AND set_no IS DISTINCT FROM $8
-         ), made AS (
-           INSERT INTO backup_codes.code (user_id, set_no, code_hash, ordinal)
-           SELECT $1, $7, h.code_hash, h.ordinal FROM unnest($10) WITH ORDINALITY AS h (code_hash, ordinal)
-         ), kept AS (
-           INSERT INTO backup_codes.pending_set AS p
-                  (user_id, set_no, generated_at, alphabet, length, scheme, argon2_memory, argon2_iterations,
-                   salt, key_id, key_check, total, expires_at)
-           VALUES ($1, $7, $3, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-           ON CONFLICT (user_id) DO UPDATE
-              SET set_no = excluded.set_no, generated_at = excluded.generated_at, expires_at = excluded.expires_at,
-                  failures = 0, alphabet = excluded.alphabet, length = excluded.length, scheme = excluded.scheme,
-                  argon2_memory = excluded.argon2_memory, argon2_iterations = excluded.argon2_iterations,
-                  salt = excluded.salt, key_id = excluded.key_id, key_check = excluded.key_check,
-                  total = excluded.total
-         ) ",
-        insert_event!(
-            "VALUES ($1, $2, $3, $4, $5, 'prepared', NULL, $7, NULL, $9, $8 IS NOT NULL AND $9 <= $6)
-             RETURNING remaining, low"
-        )
-    ),
+/// $4 to $13: the facts of the set.
+pub static KEEP_PENDING: Statement = Statement::new(
+    "INSERT INTO backup_codes.pending_set AS p
+            (user_id, set_no, generated_at, alphabet, length, scheme, argon2_memory, argon2_iterations,
+             salt, key_id, key_check, total, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+     ON CONFLICT (user_id) DO UPDATE
+        SET set_no = excluded.set_no, generated_at = excluded.generated_at, expires_at = excluded.expires_at,
+            failures = 0, alphabet = excluded.alphabet, length = excluded.length, scheme = excluded.scheme,
+            argon2_memory = excluded.argon2_memory, argon2_iterations = excluded.argon2_iterations,
+            salt = excluded.salt, key_id = excluded.key_id, key_check = excluded.key_check,
+            total = excluded.total",
     &[
         TEXTOID,
-        UUIDOID,
+        INT4OID,
         TIMESTAMPTZOID,
-        TIMESTAMPTZOID,
-        TEXTOID,
-        INT4OID,
-        INT4OID,
-        INT4OID,
+        CHAROID,
         INT2OID,
-        BYTEAARRAYOID,
-        TEXTOID,
-        INT2OID,
-        TEXTOID,
+        CHAROID,
         INT4OID,
         INT2OID,
         BYTEAOID,
@@ -451,6 +412,46 @@ pub static PURGE: Statement = Statement::new(
     &[TEXTARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, TIMESTAMPTZOID, BOOLOID],
 );
 
+/// Leases the oldest events that are due. What was claimed $5 times is parked instead. A released or expired event keeps its
+/// place by `due_at`, which says from when on it may be claimed (again).
+pub static CLAIM: Statement = Statement::new(
+    "WITH due AS MATERIALIZED (
+       SELECT user_id, event_id FROM backup_codes.event
+        WHERE due_at <= $1
+        ORDER BY due_at
+        LIMIT $4
+          FOR UPDATE SKIP LOCKED
+     )
+     UPDATE backup_codes.event AS e
+        SET lease = CASE WHEN coalesce(e.attempts, 0) < $5 THEN $2 END,
+            due_at = CASE WHEN coalesce(e.attempts, 0) < $5 THEN $3 ELSE 'infinity' END,
+            attempts = least(coalesce(e.attempts, 0) + 1, $5)
+       FROM due
+      WHERE e.user_id = due.user_id AND e.event_id = due.event_id
+     RETURNING e.lease IS NOT NULL, e.event_id, e.user_id, e.kind, e.reason, e.at, e.set_no, e.ordinal::integer,
+               e.remaining::integer, e.low, e.actor, e.client_addr, e.context, e.attempts::integer",
+    &[TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, INT4OID, INT4OID],
+);
+
+/// The events of a lease are due when it ends, all at the same time, so that the index of what waits finds them.
+pub static ACKNOWLEDGE: Statement = Statement::new(
+    "UPDATE backup_codes.event SET lease = NULL, due_at = NULL, delivered_at = $4
+      WHERE due_at = $2 AND lease = $1 AND event_id = ANY ($3)
+     RETURNING event_id",
+    &[UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID, TIMESTAMPTZOID],
+);
+
+/// What was claimed $5 times is parked.
+pub static RELEASE: Statement = Statement::new(
+    "UPDATE backup_codes.event SET lease = NULL, due_at = CASE WHEN attempts < $5 THEN $4 ELSE 'infinity' END
+      WHERE due_at = $2 AND lease = $1 AND event_id = ANY ($3)
+     RETURNING event_id",
+    &[UUIDOID, TIMESTAMPTZOID, UUIDARRAYOID, TIMESTAMPTZOID, INT4OID],
+);
+
+pub static WAITING: Statement =
+    Statement::new("SELECT FROM backup_codes.event WHERE due_at <= $1 LIMIT 1", &[TIMESTAMPTZOID]);
+
 /// Maintenance: which keys active and pending sets need, and of how many users.
 pub static KEYS_IN_USE: Statement = Statement::scanning(
     "SELECT key_id, count(DISTINCT user_id)
@@ -463,19 +464,27 @@ pub static KEYS_IN_USE: Statement = Statement::scanning(
     &[],
 );
 
+/// Every statement about the outbox, for the tests.
+#[cfg(any(test, feature = "pg_test"))]
+pub static OUTBOX: &[(&str, &Statement)] =
+    &[("claim", &CLAIM), ("acknowledge", &ACKNOWLEDGE), ("release", &RELEASE), ("waiting", &WAITING)];
+
 /// Every statement about one user, for the tests.
 #[cfg(any(test, feature = "pg_test"))]
 pub static ALL: &[(&str, &Statement)] = &[
     ("account", &ACCOUNT),
-    ("spend", &SPEND),
+    ("find", &FIND),
+    ("count_spent", &COUNT_SPENT),
+    ("burn", &BURN),
+    ("tell", &TELL),
     ("count_failure", &COUNT_FAILURE),
     ("remove_active", &REMOVE_ACTIVE),
     ("count_proof", &COUNT_PROOF),
-    ("has_code", &HAS_CODE),
     ("activate_new", &ACTIVATE_NEW),
-    ("replace", &REPLACE),
+    ("clear", &CLEAR),
+    ("make", &MAKE),
     ("count_set", &COUNT_SET),
-    ("prepare", &PREPARE),
+    ("keep_pending", &KEEP_PENDING),
     ("take", &TAKE),
     ("pending", &PENDING),
     ("confirm", &CONFIRM),

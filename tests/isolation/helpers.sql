@@ -15,6 +15,9 @@ CREATE PROCEDURE prepare() LANGUAGE sql BEGIN ATOMIC
   INSERT INTO shown SELECT 'pending', n, c FROM backup_codes_prepare('u', 4) WITH ORDINALITY AS g (c, n);
 END;
 
+-- What mailers claimed.
+CREATE TABLE held (mailer text, lease uuid, event_id uuid, kind text);
+
 CREATE PROCEDURE clear() LANGUAGE sql BEGIN ATOMIC
   DELETE FROM shown;
   DELETE FROM backup_codes.code;

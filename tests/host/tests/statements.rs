@@ -15,7 +15,7 @@ fn nested(server: &Server, act: impl FnOnce()) -> Vec<String> {
 }
 
 #[test]
-fn an_accepted_consume_takes_two_statements() {
+fn an_accepted_consume_takes_five_statements_and_a_typing_error_none() {
     let server = Server::start(&[
         "session_preload_libraries=auto_explain",
         "auto_explain.log_min_duration=0",
@@ -25,9 +25,11 @@ fn an_accepted_consume_takes_two_statements() {
     let mut client: Client = database.connect();
     let codes = client.generate("42");
     let accepted = nested(&server, || assert!(client.consume("42", &codes[0])));
-    assert_eq!(accepted.len(), 2, "{accepted:#?}");
-    let malformed = nested(&server, || assert!(!client.consume("42", "nonsense")));
-    assert_eq!(malformed.len(), 1, "{malformed:#?}");
+    assert_eq!(accepted.len(), 5, "{accepted:#?}");
+    let mistyped = nested(&server, || assert!(!client.consume("42", "00000-00000-00000-00000-00001")));
+    assert_eq!(mistyped.len(), 0, "{mistyped:#?}");
+    let of_another_format = nested(&server, || assert!(!client.consume("42", "123456")));
+    assert_eq!(of_another_format.len(), 1, "{of_another_format:#?}");
     // Whoever can see the log must not learn from it who has codes.
     let stranger = nested(&server, || assert!(!client.consume("nobody", &codes[0])));
     let known = nested(&server, || assert!(!client.consume("42", "00000-00000-00000-00000-00000")));

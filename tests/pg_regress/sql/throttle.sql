@@ -36,11 +36,11 @@ SELECT backup_codes_consume('ann', :'one') AS consumed, backup_codes_disable('an
 SELECT * FROM books('ann');
 SELECT * FROM trail('ann');
 
--- Trying while locked neither counts nor extends, whatever is typed.
+-- Trying while locked neither counts nor extends, whatever is typed. What no set could have is malformed, for anybody.
 SELECT locked_until AS lock_before FROM backup_codes.account WHERE user_id = 'ann' \gset
 SELECT status, count(*) FROM guess('ann', :'stranger', 20) GROUP BY status;
 SELECT what, g.status, g.retry_after
-  FROM (VALUES (1, 'malformed', 'x'), (2, 'NULL', NULL), (3, 'empty', ''), (4, 'over-long', repeat('x', 2000))) AS v (n, what, code), guess('ann', code) AS g ORDER BY v.n;
+  FROM (VALUES (0, 'of another format', '123456'), (1, 'malformed', 'x'), (2, 'NULL', NULL), (3, 'empty', ''), (4, 'over-long', repeat('x', 2000))) AS v (n, what, code), guess('ann', code) AS g ORDER BY v.n;
 SELECT locked_until = :'lock_before' AS same_lock FROM backup_codes.account WHERE user_id = 'ann';
 SELECT * FROM books('ann');
 SELECT count(*) FROM trail('ann');

@@ -1,0 +1,121 @@
+//! What an attempt reads and writes.
+//!
+//! An accepted attempt is five statements of one table each. The second and third look at an account or code where an earlier
+//! one found it, by ctid: that saves a tenth of the whole. Where the row has moved on, they find nothing, and the attempt
+//! begins anew.
+
+use pgrx::{IntoDatum, pg_sys};
+
+use super::plan::Snapshot;
+use super::sets::{CodeSet, code_set};
+use super::{Burned, News, act, burned, bytes, statements, timestamp, user};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::events::{Event, Kind, Reason};
+use crate::hash::CodeHash;
+use crate::settings;
+use crate::user_id::UserId;
+
+/// Where a row was found, its ctid. It lives as long as what else [`connected`](super::connected) allocates.
+#[derive(Clone, Copy)]
+pub struct Place(pg_sys::Datum);
+
+/// An account as consume sees it.
+pub struct Account {
+    /// The active set.
+    pub set: CodeSet,
+    /// Until when the user is locked; may have passed.
+    pub locked_until: Option<Timestamp>,
+    /// The row.
+    pub place: Place,
+}
+
+/// A failure that was counted.
+pub struct Failure {
+    /// The user's burned codes.
+    pub burned: Vec<Burned>,
+    /// When his set expires, read under the lock.
+    pub expires_at: Option<Timestamp>,
+    /// The user is locked now.
+    pub locked: Option<Event>,
+    /// There were so many that the set is to be removed.
+    pub last: bool,
+}
+
+/// The user's active set, from a plain read: no lock, no transaction id.
+pub fn account(user_id: &UserId) -> Result<Option<Account>> {
+    let rows = statements::ACCOUNT.execute(Snapshot::Fresh, [user(user_id)]);
+    let Some(row) = rows.first() else { return Ok(None) };
+    let Some((set, place)) = code_set(&row)?.zip(row.datum(12)) else { return Ok(None) };
+    Ok(Some(Account { set, locked_until: row.get(11), place: Place(place) }))
+}
+
+/// The ordinal and the row of an unburned code of the set, from a plain read.
+pub fn find(user_id: &UserId, set_no: i32, hash: &CodeHash) -> Option<(i16, Place)> {
+    let rows = statements::FIND.execute(Snapshot::Fresh, [user(user_id), set_no.into_datum(), bytes(hash)]);
+    let row = rows.first()?;
+    Some((row.get(1)?, Place(row.datum(2)?)))
+}
+
+/// Spends a code that was found: writes the account, deletes the code, inserts the event. None when the code is not live any
+/// more, or the account has changed since it was read.
+pub fn spend(
+    user_id: &UserId,
+    account: &Account,
+    hash: &CodeHash,
+    (ordinal, code): (i16, Place),
+    at: Timestamp,
+) -> Result<Option<Event>> {
+    let set_no = account.set.set_no;
+    let rows = statements::COUNT_SPENT.execute(
+        Snapshot::Fresh,
+        [user(user_id), Some(account.place.0), set_no.into_datum(), timestamp(at), ordinal.into_datum(), bytes(hash)],
+    );
+    let Some(unused) = rows.first().and_then(|row| row.get(1)) else { return Ok(None) };
+    if statements::BURN.execute(Snapshot::Fresh, [user(user_id), Some(code.0), bytes(hash)]).first().is_none() {
+        return Err(Error::Damaged("a code was gone that its account still had"));
+    }
+    let news = News { ordinal: Some(ordinal), ..News::of_active(Kind::Used, set_no, unused) };
+    news.insert(user_id, at).map(Some)
+}
+
+/// Counts a failed attempt and locks the user when it is his turn. None when the account has changed since it was read; a
+/// user without one goes through the same statement.
+pub fn count_failure(
+    user_id: &UserId,
+    set_no: i32,
+    account: Option<&Account>,
+    at: Timestamp,
+) -> Result<Option<Failure>> {
+    let max_failures = settings::max_failures();
+    let rows = statements::COUNT_FAILURE.execute(
+        Snapshot::Fresh,
+        [
+            user(user_id),
+            account.map(|account| account.place.0),
+            set_no.into_datum(),
+            timestamp(at),
+            max_failures.into_datum(),
+            timestamp(settings::locked_until(at)),
+        ],
+    );
+    let Some(row) = rows.first() else { return Ok(None) };
+    let failures: i32 = row.get(1).unwrap_or_default();
+    let last = failures >= settings::disable_after();
+    let locks = failures % max_failures == 0 && !last;
+    let locked = locks.then(|| {
+        let news = News::of_active(Kind::Locked, set_no, row.get(2).unwrap_or_default());
+        News { reason: Some(Reason::Failures), ..news }.insert(user_id, at)
+    });
+    Ok(Some(Failure {
+        burned: burned(&row.bytes(4).unwrap_or_default()),
+        expires_at: row.get(3),
+        locked: locked.transpose()?,
+        last,
+    }))
+}
+
+/// Removes the active set after too many failures. To be called after [`count_failure`], under whose lock it is.
+pub fn remove_active(user_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
+    act(&statements::REMOVE_ACTIVE, Kind::Disabled, user_id, at)
+}

@@ -1,0 +1,65 @@
+//! The outbox: events that wait for a mailer, leased, delivered or given back.
+
+use pgrx::{IntoDatum, pg_sys};
+
+use super::plan::{Row, Snapshot};
+use super::{connected, statements, timestamp, uuid};
+use crate::clock::Timestamp;
+
+/// Claims after which an event is parked: it has had its tries, and must not take the place of others.
+const MAX_ATTEMPTS: i32 = 20;
+
+/// A lease: which events a mailer holds, and when it ends.
+pub struct Lease {
+    /// What the mailer shows.
+    pub id: uuid::Uuid,
+    /// When it ends.
+    pub until: Timestamp,
+}
+
+/// Leases up to `max_events` events that are due, the oldest first, and hands the row of each to `take`, with the columns of
+/// the SQL function but for the lease, from the second on.
+pub fn claim(lease: &Lease, now: Timestamp, max_events: i32, mut take: impl FnMut(&Row<'_>)) {
+    let mut wanted = max_events;
+    while wanted > 0 {
+        let rows = statements::CLAIM.execute(
+            Snapshot::Fresh,
+            [timestamp(now), uuid(&lease.id), timestamp(lease.until), wanted.into_datum(), MAX_ATTEMPTS.into_datum()],
+        );
+        let (mut leased, mut parked) = (0, 0);
+        for row in rows.iter() {
+            if row.get(1).unwrap_or_default() {
+                leased += 1;
+                take(&row);
+            } else {
+                parked += 1;
+            }
+        }
+        // What was parked has made room for others.
+        if parked == 0 {
+            return;
+        }
+        wanted -= leased;
+    }
+}
+
+/// Marks leased events as delivered; how many.
+pub fn acknowledge(lease: &Lease, events: pg_sys::Datum, now: Timestamp) -> usize {
+    let rows = statements::ACKNOWLEDGE
+        .execute(Snapshot::Fresh, [uuid(&lease.id), timestamp(lease.until), Some(events), timestamp(now)]);
+    rows.iter().count()
+}
+
+/// Gives leased events back, to be claimed again from `due` on; how many.
+pub fn release(lease: &Lease, events: pg_sys::Datum, due: Timestamp) -> usize {
+    let rows = statements::RELEASE.execute(
+        Snapshot::Fresh,
+        [uuid(&lease.id), timestamp(lease.until), Some(events), timestamp(due), MAX_ATTEMPTS.into_datum()],
+    );
+    rows.iter().count()
+}
+
+/// Whether an event can be claimed now, on the snapshot of the calling statement: what this one changes does not count.
+pub fn waiting(now: Timestamp) -> bool {
+    connected(|| statements::WAITING.execute(Snapshot::Callers, [timestamp(now)]).first().is_some())
+}
