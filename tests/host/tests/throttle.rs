@@ -254,7 +254,8 @@ fn an_attempt_on_a_locked_or_an_unknown_user_writes_nothing_and_locks_nothing() 
     }
     assert_free(&mut client, "42", &wrong, "locked");
     assert_free(&mut client, "42", &codes[0], "locked");
-    assert_free(&mut client, "42", "x", "locked");
+    assert_free(&mut client, "42", "123456", "locked");
+    assert_free(&mut client, "42", "x", "malformed");
     assert_free(&mut client, "nobody", &wrong, "rejected");
     assert_free(&mut client, "nobody", "x", "malformed");
     client.generate("43");
