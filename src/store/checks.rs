@@ -158,6 +158,7 @@ static ROW_SECURITY: Statement = Statement::scanning(
 );
 
 /// pg_extension_config_dump can be called by the script of an extension alone, so the remedy writes the catalog.
+/// Of a partitioned table pg_dump takes the rows from the partitions, and looks at their marks.
 static DUMP_MARKS: Statement = Statement::scanning(
     "SELECT t.name,
             format(CASE WHEN u.oid IS NULL THEN
@@ -169,8 +170,13 @@ static DUMP_MARKS: Statement = Statement::scanning(
                    END, t.name)
        FROM pg_extension AS e
       CROSS JOIN unnest('{account,pending_set,code,event}'::text[]) AS w (relname)
-       JOIN pg_class AS c ON c.relnamespace = 'backup_codes'::regnamespace AND c.relname = w.relname
-      CROSS JOIN LATERAL (SELECT format('backup_codes.%I', c.relname)) AS t (name)
+       JOIN pg_class AS r ON r.relnamespace = 'backup_codes'::regnamespace AND r.relname = w.relname
+      CROSS JOIN LATERAL (SELECT r.oid WHERE r.relkind <> 'p'
+                           UNION ALL
+                          SELECT l.relid FROM pg_partition_tree(r.oid) AS l WHERE l.isleaf) AS h (oid)
+       JOIN pg_class AS c ON c.oid = h.oid
+       JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname)) AS t (name)
        LEFT JOIN LATERAL unnest(e.extconfig, e.extcondition) AS u (oid, condition) ON u.oid = c.oid
       WHERE e.extname = 'backup_codes' AND coalesce(u.condition, 'missing') <> ''
       ORDER BY t.name",
