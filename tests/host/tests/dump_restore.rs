@@ -12,14 +12,14 @@ const UTF8: &str = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE '
 const USER: &str = "zoë@é";
 
 /// What the user of the old database holds.
-struct Holdings {
+pub struct Holdings {
     active: Vec<String>,
     pending: Vec<String>,
     events: Vec<String>,
 }
 
 /// A user with one burned code of ten and a pending set; another whose whole set is unused.
-fn fill(client: &mut Client) -> Holdings {
+pub fn fill(client: &mut Client) -> Holdings {
     client.batch_execute("SET backup_codes.context = 'request é'").expect("SET");
     let active = client.generate(USER);
     client.generate("42");
@@ -35,7 +35,7 @@ fn events(client: &mut Client) -> Vec<String> {
 }
 
 /// Nothing is lost, a burned code stays burned, an old code is accepted and the pending set can be confirmed.
-fn check(client: &mut Client, holdings: &Holdings) {
+pub fn check(client: &mut Client, holdings: &Holdings) {
     assert_eq!(events(client), holdings.events, "the events");
     let status = "SELECT remaining, total, pending, used FROM backup_codes_status($1::text)";
     let row = client.query_one(status, &[&USER]).expect("a status");
@@ -56,16 +56,18 @@ fn check(client: &mut Client, holdings: &Holdings) {
 }
 
 /// A file of its own that the caller may write.
-struct Dump(PathBuf);
+pub struct Dump(PathBuf);
 
 impl Dump {
-    fn of(database: &Database<'_>, options: &[&str]) -> Self {
+    /// Dumps a database with these options.
+    pub fn of(database: &Database<'_>, options: &[&str]) -> Self {
         let file = std::env::temp_dir().join(format!("{}.dump", database.name));
         run(database.server.client_program("pg_dump").args(options).arg("-f").arg(&file).arg(&database.name));
         Self(file)
     }
 
-    fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -76,7 +78,7 @@ impl Drop for Dump {
     }
 }
 
-fn restore(server: &Server, database: &str, options: &[&str], dump: &Dump) {
+pub fn restore(server: &Server, database: &str, options: &[&str], dump: &Dump) {
     let mut command = server.client_program("pg_restore");
     run(command.args(["--exit-on-error", "-d", database]).args(options).arg(dump.path()));
 }

@@ -11,6 +11,7 @@ mod keys;
 mod leaks;
 mod log;
 mod notify;
+mod partition;
 mod pooling;
 mod preload;
 mod properties;
