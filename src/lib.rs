@@ -111,6 +111,7 @@ mod tests {
     include!("../pgrx-tests/settings.rs");
     include!("../pgrx-tests/errors.rs");
     include!("../pgrx-tests/plans.rs");
+    include!("../pgrx-tests/citus.rs");
 }
 
 /// What `cargo pgrx test` asks for.

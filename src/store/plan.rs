@@ -48,6 +48,17 @@ impl Statement {
         self.types.iter().map(|t| PgOid::BuiltIn(*t).value()).collect()
     }
 
+    /// How often a plan was made for the parameters of one call.
+    #[cfg(any(test, feature = "pg_test"))]
+    pub fn custom_plans(&self) -> i64 {
+        // SAFETY: the plan is kept, and consists of one statement.
+        unsafe {
+            let sources = pg_sys::SPI_plan_get_plan_sources(self.plan.get());
+            let source = (*(*sources).elements).ptr_value.cast::<pg_sys::CachedPlanSource>();
+            (*source).num_custom_plans
+        }
+    }
+
     /// Runs the statement within [`connected`].
     pub fn execute<const N: usize>(&self, snapshot: Snapshot, parameters: [Option<pg_sys::Datum>; N]) -> Rows {
         debug_assert_eq!(N, self.types.len());
@@ -82,12 +93,19 @@ impl Statement {
                 text.as_ptr(),
                 types.len() as i32,
                 types.as_mut_ptr(),
-                pg_sys::CURSOR_OPT_GENERIC_PLAN as i32,
+                if citus() { 0 } else { pg_sys::CURSOR_OPT_GENERIC_PLAN as i32 },
             );
             pg_sys::SPI_keepplan(plan);
             self.plan.set(plan);
         }
     }
+}
+
+/// Whether Citus is loaded. A generic plan of anything but the simplest statement on a distributed table fails there, and
+/// where it may, Citus sees to it that plans are made for the parameters.
+fn citus() -> bool {
+    // SAFETY: reads a setting, which need not exist.
+    unsafe { !pg_sys::GetConfigOption(c"citus.version".as_ptr(), true, false).is_null() }
 }
 
 /// Runs `body` with SPI connected. What SPI allocates is freed at the end, so nothing of it may be returned.

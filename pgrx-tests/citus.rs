@@ -1,0 +1,86 @@
+// What Citus refuses or sends to every node, checked on the texts: it cannot be installed here. docs/scaling.md has the rules
+// with their sources.
+
+/// Names that stand before a parenthesis and are functions that may give another result the next time.
+fn mutable_functions(text: &str) -> Vec<String> {
+    let mut found = vec![];
+    for (at, _) in text.match_indices('(') {
+        let before = text[..at].trim_end();
+        let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |i| i + 1);
+        let name = before[start..].to_lowercase();
+        let sql = format!("SELECT count(*)::text FROM pg_catalog.pg_proc WHERE proname = '{name}' AND provolatile <> 'i'");
+        if !name.is_empty() && one(&sql).unwrap() != "0" {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[pg_test]
+fn every_unique_key_contains_user_id() {
+    let keys = "FROM pg_index AS i JOIN pg_class AS t ON t.oid = i.indrelid
+                WHERE t.relnamespace = 'backup_codes'::regnamespace AND i.indisunique";
+    assert_eq!(one(&format!("SELECT count(*)::text {keys}")).unwrap(), "4");
+    let without = format!(
+        "SELECT count(*)::text {keys} AND NOT EXISTS (
+           SELECT FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attname = 'user_id' AND a.attnum = ANY (i.indkey))"
+    );
+    assert_eq!(one(&without).unwrap(), "0");
+}
+
+#[pg_test]
+fn no_statement_that_changes_rows_calls_a_stable_or_volatile_function() {
+    assert_eq!(mutable_functions("UPDATE t SET a = lower(b), c = Now()"), ["now"], "the check is able to tell");
+    let statements = crate::store::STATEMENTS.iter().chain(crate::store::OUTBOX_STATEMENTS);
+    let mut conflicts = 0;
+    for (name, statement) in statements {
+        let text = statement.text;
+        conflicts += usize::from(text.contains("ON CONFLICT"));
+        if ["UPDATE", "DELETE", "INSERT"].iter().any(|word| text.contains(word)) {
+            assert_eq!(mutable_functions(text), [""; 0], "{name}");
+        }
+    }
+    assert!(conflicts >= 3);
+}
+
+#[pg_test]
+fn every_statement_about_a_user_names_him_for_each_table() {
+    for (name, statement) in crate::store::STATEMENTS {
+        let text = statement.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let tables: usize =
+            ["account", "pending_set", "code", "event"].iter().map(|t| text.matches(&format!("backup_codes.{t} ")).count()).sum();
+        let named = ["user_id = $1", "VALUES ($1", "SELECT $1,"].iter().map(|n| text.matches(n).count()).sum::<usize>();
+        assert!(tables > 0 && named >= tables, "{name}: {tables} tables, {named} times a user");
+        assert!(!text.contains("user_id = ANY") && !text.contains("user_id IN"), "{name}");
+        assert!(!text.contains("SET user_id"), "{name}");
+    }
+}
+
+/// What every attempt and every enrolment runs is a statement of one table without WITH, which Citus routes by its parameter.
+#[pg_test]
+fn what_consume_and_generate_run_is_of_one_table() {
+    let hot = ["account", "find", "count_spent", "burn", "count_failure", "tell", "activate_new", "make", "remaining"];
+    for hot in hot {
+        let (_, statement) = crate::store::STATEMENTS.iter().find(|(name, _)| *name == hot).unwrap();
+        assert_eq!(statement.text.matches("backup_codes.").count(), 1, "{hot}");
+        assert!(!statement.text.contains("WITH "), "{hot}");
+    }
+}
+
+/// Citus needs the parameters of all but the simplest statements when it plans.
+#[pg_test]
+fn with_citus_plans_are_made_for_the_parameters() {
+    let (_, account) = crate::store::STATEMENTS.iter().find(|(name, _)| *name == "account").unwrap();
+    Spi::run("SET citus.version = 'any'").unwrap();
+    let code = enrol("citus");
+    assert_eq!(Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('citus', '{code}')")).unwrap(), Some(true));
+    assert!(account.custom_plans() > 0);
+}
+
+#[pg_test]
+fn without_citus_plans_are_made_once() {
+    let (_, account) = crate::store::STATEMENTS.iter().find(|(name, _)| *name == "account").unwrap();
+    let code = enrol("plain");
+    assert_eq!(Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('plain', '{code}')")).unwrap(), Some(true));
+    assert_eq!(account.custom_plans(), 0);
+}
