@@ -23,7 +23,7 @@ fn put(server: &Server, path: &Path, content: impl AsRef<[u8]>) {
 }
 
 /// Reloads the configuration, and waits until these sessions have.
-fn reload(sessions: &mut [&mut Client]) {
+pub fn reload(sessions: &mut [&mut Client]) {
     let times: Vec<String> = sessions.iter_mut().map(|session| load_time(session)).collect();
     sessions[0].value::<bool>("SELECT pg_reload_conf()", &[]);
     for (session, before) in sessions.iter_mut().zip(times) {
@@ -46,7 +46,7 @@ fn configure(path: &Path, sessions: &mut [&mut Client]) {
 }
 
 /// A session that has loaded the library.
-fn session(database: &host_tests::Database<'_>) -> Client {
+pub fn session(database: &host_tests::Database<'_>) -> Client {
     let mut client = database.connect();
     client.remaining("nobody");
     client
@@ -58,7 +58,7 @@ fn prepare(client: &mut Client, user_id: &str) -> Vec<String> {
 }
 
 /// Key id, loaded, current, users.
-fn keys(client: &mut Client) -> Vec<(i32, bool, bool, i64)> {
+pub fn keys(client: &mut Client) -> Vec<(i32, bool, bool, i64)> {
     let rows = client.query("SELECT * FROM backup_codes_keys()", &[]).expect("keys");
     rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect()
 }
@@ -67,7 +67,7 @@ fn failures(client: &mut Client, user_id: &str) -> i32 {
     client.value("SELECT failures FROM backup_codes.account WHERE user_id = $1", &[&user_id])
 }
 
-fn key_of(client: &mut Client, user_id: &str) -> Option<i32> {
+pub fn key_of(client: &mut Client, user_id: &str) -> Option<i32> {
     client.value("SELECT key_id FROM backup_codes.overview WHERE user_id = $1", &[&user_id])
 }
 

@@ -10,6 +10,7 @@ mod hostile;
 mod keys;
 mod leaks;
 mod log;
+mod make_key;
 mod notify;
 mod partition;
 mod pooling;
