@@ -10,6 +10,9 @@ A document runs in a fresh database, in one psql session, from top to bottom. A 
 What is random in the output (codes, uuids, times) is masked on both sides, and runs of blanks and dashes are folded, since
 the width of a column follows from them. A code that a document shows stands for the one that was really issued: when a
 later statement spells it, the real one is sent, in the same spelling (case, blanks, hyphens).
+
+A table column with the heading `test` says which tests prove a line: files, and names of tests in them between backticks.
+Each must exist.
 """
 
 import difflib
@@ -37,6 +40,20 @@ MASKS = [
 ERROR = re.compile(r"^(?:ERROR|FATAL|PANIC|error):|^invalid command|^\\\w+: ", re.M)
 FENCE = re.compile(r"^```(\w*)\s*$")
 SPACED = {"-": "-", " ": " "}
+
+# Where the tests of a suite are, as docs/security.md names them.
+SUITES = {
+    "pg_regress/": "tests/pg_regress/sql/{}.sql",
+    "isolation/": "tests/isolation/specs/{}.spec",
+    "host/": "tests/host/tests/{}.rs",
+    "pgrx/": "pgrx-tests/{}.rs",
+    "code": "src/code_tests.rs",
+    "hash": "src/hash_tests.rs",
+    "keyring": "src/keyring_tests.rs",
+}
+PROOF = re.compile(r"([a-z_]+/?)([a-z0-9_-]*)(?:: (`\w+`(?:, `\w+`)*))?")
+# The attribute, maybe other attributes and comments, and the name.
+TEST = re.compile(r"#\[(?:test|pg_test)\b[^]]*\]\s*(?:(?:#\[[^]]*\]|//[^\n]*)\s*)*fn (\w+)")
 
 
 class Block:
@@ -189,6 +206,49 @@ def failure(psql, codes, block):
     return problem
 
 
+def tables(path):
+    """The rows below each heading row of a document: line number and cells by heading."""
+    headings = None
+    with open(path, encoding="utf-8") as document:
+        for number, line in enumerate(document, 1):
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else None
+            if cells is None:
+                headings = None
+            elif headings is None:
+                headings = cells
+            elif not set(line.strip()) <= set("|-: "):
+                yield number, dict(zip(headings, cells))
+
+
+def unproved(proof):
+    """What does not exist of the tests that a cell names; None when all do."""
+    if proof in ("", "the same"):
+        return None
+    for part in proof.split("; "):
+        match = PROOF.fullmatch(part)
+        place = SUITES.get(match[1]) if match else None
+        if place is None:
+            return f"no suite is called {part}"
+        path = place.format(match[2])
+        if not os.path.isfile(path):
+            return f"{path} does not exist"
+        with open(path, encoding="utf-8") as tests:
+            names = TEST.findall(tests.read())
+        for name in re.findall(r"\w+", match[3] or ""):
+            if name not in names:
+                return f"{path} has no test {name}"
+    return None
+
+
+def check_names(path):
+    """Looks for every test that a document names; how many lines passed and failed."""
+    rows = [(number, row["test"]) for number, row in tables(path) if "test" in row]
+    problems = [(number, problem) for number, proof in rows if (problem := unproved(proof))]
+    for number, problem in problems:
+        print(f"not ok {path}:{number} names of tests\n    {problem}", flush=True)
+    return len(rows) - len(problems), len(problems)
+
+
 def check(bindir, path):
     """Runs a document; how many blocks passed and failed."""
     def admin(*statements):
@@ -218,7 +278,7 @@ def check(bindir, path):
 
 
 def main(bindir, *paths):
-    results = [check(bindir, path) for path in paths]
+    results = [check_names(path) for path in paths] + [check(bindir, path) for path in paths]
     passed, failed = (sum(column) for column in zip(*results))
     print(f"docs: {passed} passed, {failed} failed")
     return failed > 0
