@@ -11,14 +11,14 @@ use crate::call::Call;
 use crate::code::STRONG_BITS;
 use crate::encoding;
 use crate::error::{Error, Result};
-use crate::hash::Scheme;
 use crate::keyring::Keyring;
 use crate::keys;
 use crate::settings;
 use crate::store::{
     self,
-    checks::{self, Counts, Finding, KeyedSets},
+    checks::{self, Counts, Finding, KeyedSets, StoredFormat},
 };
+use server::Issuer;
 
 /// Below this a code is held by the throttle alone (NIST SP 800-63B-4 §3.1.2.2).
 const THROTTLED_BITS: f64 = 64.0;
@@ -69,6 +69,17 @@ impl Verdict {
         Self { status: Status::Problem, detail: detail.into(), hint: Some(hint.into()) }
     }
 
+    /// What those say that are not ok; where all are, the first.
+    fn worst(verdicts: Vec<Self>) -> Self {
+        let (quiet, found): (Vec<_>, Vec<_>) = verdicts.into_iter().partition(|verdict| verdict.status == Status::Ok);
+        let Some(status) = found.iter().map(|verdict| verdict.status).max() else {
+            return quiet.into_iter().next().unwrap_or_else(|| Self::ok(""));
+        };
+        let details: Vec<_> = found.iter().map(|verdict| verdict.detail.as_str()).collect();
+        let hints: Vec<_> = found.iter().filter_map(|verdict| verdict.hint.as_deref()).collect();
+        Self { status, detail: details.join("; "), hint: Some(hints.join("\n")) }
+    }
+
     /// All findings of a check, with the remedy of each.
     fn of(status: Status, quiet: &str, findings: &[Finding]) -> Self {
         if findings.is_empty() {
@@ -110,10 +121,12 @@ fn examine() -> Vec<(&'static str, Verdict)> {
     let counts = checks::counts();
     let api = checks::api_schema();
     let server = server::Settings::read();
+    let issuers = server.issuers();
+    let formats = checks::formats();
     vec![
-        ("entropy", entropy()),
-        ("hash", hash()),
-        ("throttle", throttle()),
+        ("entropy", entropy(&issuers, &formats)),
+        ("hash", hash(&issuers, &formats)),
+        ("throttle", Verdict::worst(issuers.iter().map(throttle).collect())),
         ("key_file", key_file(&keyring)),
         ("keys_missing", keys_missing(loaded, &sets, &api)),
         ("unkeyed_sets", unkeyed_sets(&sets)),
@@ -168,59 +181,91 @@ fn alter_system(name: &str, value: &str) -> String {
     format!("ALTER SYSTEM SET {name} = {value};\nSELECT pg_reload_conf();")
 }
 
-const LONGER: &str =
-    "ALTER SYSTEM RESET backup_codes.alphabet;\nALTER SYSTEM RESET backup_codes.length;\nSELECT pg_reload_conf();";
-
-fn entropy() -> Verdict {
-    let bits = settings::format().random_bits();
-    let detail = format!("a new code has {:.0} random bits", bits.floor());
-    if bits < THROTTLED_BITS {
-        Verdict::problem(
-            format!("{detail}, fewer than {THROTTLED_BITS:.0}: the throttle alone holds a guesser"),
-            LONGER,
-        )
-    } else if bits < STRONG_BITS {
-        Verdict::warning(format!("{detail}, fewer than {STRONG_BITS:.0}: a stolen table can be searched"), LONGER)
-    } else {
-        Verdict::ok(detail)
-    }
+/// Lists users with active sets of short codes. The lengths are the shortest that carry 112 random bits.
+fn short_sets(condition: &str) -> String {
+    format!(
+        "SELECT user_id FROM backup_codes.overview WHERE {condition}length < CASE alphabet WHEN 'base32' THEN 24 WHEN 'hex' THEN 28 ELSE 34 END;"
+    )
 }
 
-/// The lengths are the shortest that carry 112 random bits.
-const SHORT_AND_FAST: &str = "SELECT user_id FROM backup_codes.overview WHERE scheme = 'sha256'
-   AND length < CASE alphabet WHEN 'base32' THEN 24 WHEN 'hex' THEN 28 ELSE 34 END;";
+fn longer(issuer: &Issuer) -> String {
+    issuer.alter(&[("backup_codes.alphabet", "'base32'"), ("backup_codes.length", "25")])
+}
 
-fn hash() -> Verdict {
-    let format = settings::format();
-    if format.random_bits() < STRONG_BITS && settings::scheme(format) == Scheme::Sha256 {
-        return Verdict::problem(
-            format!("new codes of fewer than {STRONG_BITS:.0} random bits are hashed with SHA-256"),
-            alter_system("backup_codes.hash", "'auto'"),
-        );
+fn entropy(issuers: &[Issuer], formats: &[StoredFormat]) -> Verdict {
+    let judge = |detail: String, bits: f64, hint: String| {
+        if bits < THROTTLED_BITS {
+            Verdict::problem(
+                format!("{detail}, fewer than {THROTTLED_BITS:.0}: the throttle alone holds a guesser"),
+                hint,
+            )
+        } else if bits < STRONG_BITS {
+            Verdict::warning(format!("{detail}, fewer than {STRONG_BITS:.0}: a stolen table can be searched"), hint)
+        } else {
+            Verdict::ok(detail)
+        }
+    };
+    let mut verdicts: Vec<_> = issuers
+        .iter()
+        .map(|issuer| {
+            let bits = issuer.format.random_bits();
+            let detail = format!("{}a new code has {:.0} random bits", issuer.prefix(), bits.floor());
+            judge(detail, bits, longer(issuer))
+        })
+        .collect();
+    // A set keeps its format when the settings change.
+    let weakest = formats.iter().map(|stored| stored.format.random_bits()).fold(f64::INFINITY, f64::min);
+    let users: i64 =
+        formats.iter().filter(|stored| stored.format.random_bits() < STRONG_BITS).map(|stored| stored.users).sum();
+    if users > 0 {
+        let detail =
+            format!("the codes of {} have as few as {:.0} random bits", counted(users, "user"), weakest.floor());
+        verdicts.push(judge(detail, weakest, short_sets("")));
     }
-    let users =
-        checks::fast_sets().iter().filter(|(format, _)| format.random_bits() < STRONG_BITS).map(|set| set.1).sum();
+    Verdict::worst(verdicts)
+}
+
+fn hash(issuers: &[Issuer], formats: &[StoredFormat]) -> Verdict {
+    let mut verdicts: Vec<_> = issuers
+        .iter()
+        .filter(|issuer| issuer.fast && issuer.format.random_bits() < STRONG_BITS)
+        .map(|issuer| {
+            Verdict::problem(
+                format!(
+                    "{}new codes of fewer than {STRONG_BITS:.0} random bits are hashed with SHA-256",
+                    issuer.prefix()
+                ),
+                issuer.alter(&[("backup_codes.hash", "'auto'")]),
+            )
+        })
+        .collect();
+    let short_and_fast = |stored: &&StoredFormat| stored.fast && stored.format.random_bits() < STRONG_BITS;
+    let users: i64 = formats.iter().filter(short_and_fast).map(|stored| stored.users).sum();
     if users > 0 {
         let detail = format!("short codes of {} are hashed with SHA-256 and stay so", counted(users, "user"));
-        return Verdict::problem(format!("{detail} until the users get new ones"), SHORT_AND_FAST);
+        verdicts.push(Verdict::problem(
+            format!("{detail} until the users get new ones"),
+            short_sets("scheme = 'sha256' AND "),
+        ));
     }
-    Verdict::ok("every code has the hash that its length needs")
+    verdicts.push(Verdict::ok("every code has the hash that its length needs"));
+    Verdict::worst(verdicts)
 }
 
-fn throttle() -> Verdict {
-    let codes = f64::from(settings::count());
-    let space = settings::format().random_bits().exp2().round();
-    let guesses = settings::disable_after();
-    let odds = f64::from(guesses) * codes / space;
-    let detail = format!("{} hit one of {codes:.0} codes with odds of {odds:.0e}", counted(guesses.into(), "guess"));
+fn throttle(issuer: &Issuer) -> Verdict {
+    let codes = f64::from(issuer.count);
+    let space = issuer.format.random_bits().exp2().round();
+    let odds = f64::from(issuer.guesses) * codes / space;
+    let guesses = counted(issuer.guesses.into(), "guess");
+    let detail = format!("{}{guesses} hit one of {codes:.0} codes with odds of {odds:.0e}", issuer.prefix());
     if odds <= MAX_ODDS {
         return Verdict::ok(detail);
     }
     let allowed = (MAX_ODDS * space / codes).floor();
     let hint = if allowed >= 1.0 {
-        alter_system("backup_codes.disable_after", &format!("{allowed:.0}"))
+        issuer.alter(&[("backup_codes.disable_after", &format!("{allowed:.0}"))])
     } else {
-        LONGER.into()
+        longer(issuer)
     };
     Verdict::problem(format!("{detail}, above {MAX_ODDS:.0e}"), hint)
 }
@@ -234,7 +279,7 @@ fn key_file(keyring: &Result<Option<Keyring>>) -> Verdict {
                 Error::KeyFileOpen(path) => {
                     format!("chmod 0600 {} # owned by the server's user; or 0640, owned by root", quoted(path))
                 }
-                error => error.hint().to_owned(),
+                error => format!("-- {}", error.hint()),
             };
             Verdict::problem(error.to_string(), hint)
         }

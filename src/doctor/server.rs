@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::{Status, Verdict, alter_system};
+use crate::code::{Alphabet, Format};
+use crate::settings;
 use crate::store::checks;
 
 /// Values of settings by name. One that nobody knows, such as that of a module that is not loaded, has none.
@@ -262,10 +264,74 @@ pub static SYNCHRONOUS_COMMIT: Check = Check {
 static ALL: &[&Check] =
     &[&STATEMENT, &DURATION, &ERRORS, &AUTO_EXPLAIN, &STAT_STATEMENTS, &AUDIT, &DEBUG_PRINT, &SYNCHRONOUS_COMMIT];
 
+/// How sets are made in one kind of session, and how often one may guess at them.
+pub struct Issuer {
+    scope: Option<String>,
+    /// Of new codes.
+    pub format: Format,
+    /// SHA-256 is used however short the codes are.
+    pub fast: bool,
+    /// Codes of a new set.
+    pub count: i32,
+    /// Failures that remove a set.
+    pub guesses: i32,
+}
+
+const ALPHABET: &str = "backup_codes.alphabet";
+const LENGTH: &str = "backup_codes.length";
+const HASH: &str = "backup_codes.hash";
+const COUNT: &str = "backup_codes.count";
+const DISABLE_AFTER: &str = "backup_codes.disable_after";
+static OURS: &[&str] = &[ALPHABET, LENGTH, HASH, COUNT, DISABLE_AFTER];
+
+impl Issuer {
+    /// Whose settings they are, for the beginning of a detail; nothing for this session.
+    pub fn prefix(&self) -> String {
+        self.scope.as_ref().map(|scope| format!("{scope}: ")).unwrap_or_default()
+    }
+
+    /// Sets these settings to these values where they were set.
+    pub fn alter(&self, settings: &[(&str, &str)]) -> String {
+        let target = self.scope.as_deref().unwrap_or("SYSTEM");
+        let mut lines: Vec<_> =
+            settings.iter().map(|(name, value)| format!("ALTER {target} SET {name} = {value};")).collect();
+        if self.scope.is_none() {
+            lines.push("SELECT pg_reload_conf();".into());
+        }
+        lines.join("\n")
+    }
+
+    /// What a session would refuse, as it may have been set while the library was not loaded, leaves the value of this one.
+    fn new(scope: Option<&String>, values: &Values<'_>) -> Self {
+        let number = |name, range: std::ops::RangeInclusive<i32>| {
+            values.get(name).and_then(|value| value.parse().ok()).filter(|value| range.contains(value))
+        };
+        let here = settings::format();
+        Self {
+            scope: scope.cloned(),
+            format: Format {
+                alphabet: Alphabet::from_name(values.word(ALPHABET).as_bytes()).unwrap_or(here.alphabet),
+                length: number(LENGTH, 6..=64).map_or(here.length, |length| length as usize),
+            },
+            fast: values.word(HASH) == "sha256",
+            count: number(COUNT, 1..=100).unwrap_or_else(settings::count),
+            guesses: number(DISABLE_AFTER, 1..=100).unwrap_or_else(settings::disable_after),
+        }
+    }
+}
+
 impl Settings {
+    /// This session, then every role and database that makes sets in another way or counts failures in another way.
+    pub fn issuers(&self) -> Vec<Issuer> {
+        let others = self.scopes.iter().filter(|(_, scope)| OURS.iter().any(|name| scope.contains_key(*name)));
+        let others = others.map(|(name, scope)| (Some(name), Values { session: &self.session, scope: Some(scope) }));
+        let all = [(None, Values { session: &self.session, scope: None })].into_iter().chain(others);
+        all.map(|(name, values)| Issuer::new(name, &values)).collect()
+    }
+
     /// Those of this session, and those that other sessions on this database are given.
     pub fn read() -> Self {
-        let names: Vec<&str> = ALL.iter().flat_map(|check| check.settings).copied().collect();
+        let names: Vec<&str> = ALL.iter().flat_map(|check| check.settings).chain(OURS).copied().collect();
         let mut scopes = BTreeMap::<String, BTreeMap<String, String>>::new();
         for found in checks::overrides() {
             scopes.entry(found.scope).or_default().insert(found.name.to_lowercase(), found.value);

@@ -25,6 +25,16 @@ pub struct KeyedSets {
     pub users: i64,
 }
 
+/// Sets, active or pending, of one format.
+pub struct StoredFormat {
+    /// The format.
+    pub format: Format,
+    /// They are hashed with SHA-256.
+    pub fast: bool,
+    /// How many users have such a set.
+    pub users: i64,
+}
+
 /// What is counted in the tables.
 #[derive(Default)]
 pub struct Counts {
@@ -197,8 +207,8 @@ macro_rules! sets {
     };
 }
 
-static FAST_SETS: Statement = Statement::scanning(
-    sets!("SELECT alphabet, length, count(DISTINCT user_id)", "WHERE scheme = 's' GROUP BY 1, 2"),
+static FORMATS: Statement = Statement::scanning(
+    sets!("SELECT alphabet, length, scheme = 's', count(DISTINCT user_id)", "GROUP BY 1, 2, 3"),
     &[],
 );
 
@@ -289,13 +299,14 @@ pub fn dump_marks() -> Vec<Finding> {
     findings(&DUMP_MARKS)
 }
 
-/// Formats of the sets that are hashed with SHA-256, and how many users have such a set.
-pub fn fast_sets() -> Vec<(Format, i64)> {
-    let rows = FAST_SETS.execute(Snapshot::Callers, []);
+/// The formats of the sets that there are.
+pub fn formats() -> Vec<StoredFormat> {
+    let rows = FORMATS.execute(Snapshot::Callers, []);
     rows.iter()
         .filter_map(|row| {
             let alphabet = Alphabet::from_letter(row.letter(1)?)?;
-            Some((Format { alphabet, length: usize::try_from(row.get::<i16>(2)?).ok()? }, row.get(3)?))
+            let format = Format { alphabet, length: usize::try_from(row.get::<i16>(2)?).ok()? };
+            Some(StoredFormat { format, fast: row.get(3)?, users: row.get(4)? })
         })
         .collect()
 }

@@ -67,7 +67,9 @@ fn doctor_tells_every_state_of_the_key_file_and_never_raises() {
     configure(&mut client, "backup_codes.key_file", &text);
     let (found, detail, hint) = check(&mut client, "key_file");
     assert_eq!((found.as_str(), detail), ("problem", format!("key file \"{text}\" does not exist")));
-    assert!(hint.contains("Put the file back"), "{hint}");
+    assert!(hint.starts_with("-- Put the file back"), "{hint}");
+
+    client.batch_execute(&hint).expect("what is no command is a comment");
 
     // The only remedy that is a command is taken at its word.
     write(&server, &path, KEY_1, 0o644);
@@ -117,6 +119,22 @@ fn doctor_tells_every_state_of_the_key_file_and_never_raises() {
     let mut latin = latin.connect();
     latin.batch_execute("CREATE EXTENSION backup_codes").expect("CREATE EXTENSION");
     assert!(check(&mut latin, "key_file").1.contains("/tmp/?'uro.key"));
+}
+
+/// The hint puts it right wherever the setting came from.
+#[test]
+fn doctor_tells_of_short_codes_in_the_configuration_file() {
+    let settings = ["fsync=off", "backup_codes.alphabet=decimal", "backup_codes.length=6", "backup_codes.hash=sha256"];
+    let (_server, mut client) = with_extension(&settings);
+    for name in ["hash", "throttle", "entropy"] {
+        let (found, detail, hint) = check(&mut client, name);
+        assert_eq!(found, "problem", "{name}: {detail}");
+        for statement in hint.lines() {
+            client.batch_execute(statement).expect("the hint");
+        }
+        wait_until(name, || status(&mut client, name) == "ok");
+    }
+    assert_eq!(alarms(&mut client), [""; 0]);
 }
 
 #[test]

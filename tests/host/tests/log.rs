@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use host_tests::{Client, Server, Session, spellings};
+use host_tests::{Client, NoTls, Server, Session, spellings};
 
 /// All that users and applications do, with bind parameters. Returns every code that was issued.
 fn everyday_life(client: &mut Client) -> Vec<String> {
@@ -96,6 +96,23 @@ fn our_errors_do_not_log_a_literal_code() {
     // The test is able to find one: an error of PostgreSQL's own shows the statement.
     client.batch_execute(&format!("SELECT backup_codes_consume('42', '{}'), 1 / 0", codes[1])).expect_err("an error");
     assert!(server.log().contains(&codes[1]), "{}", server.log());
+}
+
+/// Who reaches for what he may not have is in the log, with his name where the prefix asks for it.
+#[test]
+fn refused_access_is_logged() {
+    let server = Server::start(&["fsync=off", "log_line_prefix=%e %u "]);
+    let database = server.database();
+    let role = database.role("curious");
+    let mut curious = server.config(&database.name).user(&role).connect(NoTls).expect("a connection");
+    for sql in ["SELECT backup_codes_generate('42'::text)", "SELECT * FROM backup_codes.code"] {
+        assert_eq!(curious.failure(sql, &[]).sqlstate, "42501");
+    }
+    for refused in ["permission denied for function backup_codes_generate", "permission denied for schema backup_codes"]
+    {
+        let line = format!("42501 {role} ERROR:  {refused}");
+        assert!(server.log().contains(&line), "{}", server.log());
+    }
 }
 
 #[test]

@@ -65,6 +65,21 @@ SELECT hint AS listing FROM alarm WHERE check_name = 'hash' \gset
 RESET backup_codes.hash;
 SELECT backup_codes_disable('short'), backup_codes_cancel('short and pending');
 SELECT * FROM alarm;
+-- entropy: of the sets that there are, whatever their hash.
+SET backup_codes.argon2_memory = '8MB';
+SET backup_codes.length = 16;
+SELECT count(*) FROM backup_codes_generate('slow', 1);
+RESET backup_codes.length;
+SELECT * FROM alarm;
+SELECT hint AS listing FROM alarm WHERE check_name = 'entropy' \gset
+:listing
+SELECT backup_codes_disable('slow');
+SET backup_codes.length = 13;
+SELECT count(*) FROM backup_codes_prepare('slow', 1);
+RESET backup_codes.length;
+SELECT check_name, status, detail FROM alarm;
+SELECT backup_codes_cancel('slow');
+SELECT * FROM alarm;
 
 -- keys_missing, unkeyed_sets: without a key file no key is loaded.
 UPDATE backup_codes.account SET key_id = 7, key_check = '\x0123456789abcdef' WHERE user_id IN ('1', '2');
@@ -225,6 +240,19 @@ SELECT fixed(c) FROM unnest('{log_statement,log_duration,debug_print}'::text[]) 
 SELECT fixed(c) FROM unnest('{log_statement,log_duration}'::text[]) AS c;
 ALTER DATABASE postgres RESET log_statement;
 SELECT * FROM alarm;
+
+-- So do those for new sets: of an issuer who makes weak ones.
+ALTER ROLE regress_reader SET backup_codes.length = 16;
+ALTER ROLE regress_reader SET backup_codes.count = 8;
+ALTER ROLE regress_auditor IN DATABASE regress_backup_codes SET backup_codes.alphabet = 'Decimal';
+ALTER ROLE regress_auditor IN DATABASE regress_backup_codes SET backup_codes.length = 6;
+ALTER ROLE regress_auditor IN DATABASE regress_backup_codes SET backup_codes.hash = 'sha256';
+ALTER DATABASE regress_backup_codes SET backup_codes.disable_after = 50;
+ALTER DATABASE postgres SET backup_codes.length = 6;
+SELECT * FROM alarm;
+SELECT fixed(c) FROM unnest('{hash,throttle,entropy}'::text[]) AS c;
+SELECT * FROM alarm;
+ALTER DATABASE postgres RESET backup_codes.length;
 
 -- synchronous_commit.
 SET synchronous_commit = local;
