@@ -109,3 +109,12 @@ fn a_scheme_is_found_by_its_parts() {
     assert_eq!(Scheme::from_parts(b'm', None), None);
     assert_eq!(Scheme::from_parts(b'a', None), None);
 }
+
+/// A hash function's state holds what it was given: symbols of a code, or a key in HMAC, which is made of two such states.
+/// That this compiles is the test.
+#[test]
+fn keys_and_states_are_wiped_when_dropped() {
+    fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+    wiped::<Key>();
+    wiped::<Sha256>();
+}

@@ -78,12 +78,11 @@ pub struct Keyring(Vec<Key>);
 impl Keyring {
     /// Reads the content of a key file.
     pub fn parse(content: &[u8]) -> Result<Self, KeyFileError> {
-        let mut keys: Vec<Key> = Vec::new();
-        for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") {
-                continue;
-            }
+        let lines = (1..).zip(content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii));
+        let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"));
+        // Room for all: a vector that grew would leave its keys behind.
+        let mut keys: Vec<Key> = Vec::with_capacity(lines.clone().count());
+        for (number, line) in lines {
             let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
             let (Some(id), Some(secret), None) = (words.next(), words.next(), words.next()) else {
                 return Err(KeyFileError::Line(number));

@@ -48,3 +48,13 @@ fn a_check_value_tells_keys_apart() {
     // HMAC-SHA-256 over "backup_codes key check", leftmost 64 bits, computed with Python's hmac.
     assert_eq!(key(ONE).check(), [0x25, 0x0c, 0x1a, 0xa9, 0x33, 0x9e, 0x29, 0xb2]);
 }
+
+/// A buffer that is too small is moved, and the old one is freed as it is.
+#[test]
+fn no_key_is_left_in_a_buffer_that_grew() {
+    for count in 1..100 {
+        let content: String = (1..=count).map(|id| format!("# key {id}\n{id} {ONE}\n")).collect();
+        let keyring = Keyring::parse(content.as_bytes()).unwrap();
+        assert_eq!((keyring.0.len(), keyring.0.capacity()), (count, count));
+    }
+}
