@@ -310,7 +310,7 @@ impl Issuer {
         Self {
             scope: scope.cloned(),
             format: Format {
-                alphabet: Alphabet::from_name(values.word(ALPHABET).as_bytes()).unwrap_or(here.alphabet),
+                alphabet: values.word(ALPHABET).bytes().next().and_then(Alphabet::from_letter).unwrap_or(here.alphabet),
                 length: number(LENGTH, 6..=64).map_or(here.length, |length| length as usize),
             },
             fast: values.word(HASH) == "sha256",

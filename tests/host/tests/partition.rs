@@ -206,7 +206,7 @@ fn partitioning_loses_no_row_and_no_definition() {
                     WHERE c.relname IN ('account_p7', 'code_p0') AND a.attname IN ('burned', 'code_hash') ORDER BY 1";
     assert_eq!(
         lines(&mut client, options),
-        ["account_p7{fillfactor=80}m", "code_p0{autovacuum_vacuum_scale_factor=0.02}x"]
+        ["account_p7{fillfactor=90}m", "code_p0{autovacuum_vacuum_scale_factor=0.02}x"]
     );
     check(&mut client, &holdings);
     client.batch_execute(&format!("SET ROLE {auditor}")).expect("SET ROLE");
