@@ -1,0 +1,111 @@
+"""Writes docs/performance.md and its plots from docs/performance.json alone."""
+
+import statistics
+
+from . import pages, plots, results
+from .server import ROOT
+from .targets import FIGURES, TARGETS
+
+PAGE = ROOT / "docs" / "performance.md"
+
+
+def number(value):
+    """With four significant digits, more where the integer part has more."""
+    digits = max(0, 3 - len(str(int(abs(value)))) + (1 if abs(value) >= 1 else 0))
+    return f"{value:,.{digits}f}"
+
+
+def spread(values, form=number):
+    low, high = form(min(values)), form(max(values))
+    return form(statistics.median(values)) + (f" ({low} – {high})" if low != high else "")
+
+
+def ratio(value):
+    return f"{value:.2f}"
+
+
+def reader(part):
+    """Looks up the values of a series; None when there are none."""
+    found = {(s["contender"], s["what"], s["at"]): s["values"] for s in part["series"]}
+    return lambda contender, what, at: found.get((contender, what, at))
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
+    return "\n".join(lines)
+
+
+def assess(parts):
+    """Each target with its values, None where it was not measured."""
+    return [(target, target.compute(reader(parts[target.part])) if target.part in parts else None) for target in TARGETS]
+
+
+def verdict(target, values):
+    if values is None:
+        return "not measured"
+    return "yes" if target.reached(statistics.median(values)) else "**no**"
+
+
+def written(target, values):
+    if values is None:
+        return ""
+    return spread(values, number if target.unit else ratio) + target.unit
+
+
+def summary(assessed):
+    rows = [[t.what, written(t, v), t.limit(), verdict(t, v)] for t, v in assessed]
+    missed = [f"- {t.what}: {written(t, v)}, target {t.limit()}" for t, v in assessed if verdict(t, v) == "**no**"]
+    unknown = sum(values is None for _, values in assessed)
+    said = "These targets are missed:\n\n" + "\n".join(missed) if missed else "No target that was measured is missed."
+    if unknown:
+        said += f"\n\n{unknown} of {len(assessed)} targets were not measured."
+    return f"## Targets\n\n{table(['what', 'median (range)', 'target', 'reached'], rows)}\n\n{said}"
+
+
+def circumstances(part):
+    settings = ", ".join(f"{name} = {value}" for name, value in part["settings"].items())
+    return (f"Measured {part['date']} at commit {part['commit']}: PostgreSQL {part['postgresql']}, {part['cores']} cores "
+            f"({part['cpu']}), {part['rounds']} rounds, {part['seconds']} s for a timed run; {settings}.")
+
+
+def section(name, part, assessed):
+    heading, how = pages.PARTS[name]
+    told = [f"## {heading}", how]
+    if part["series"]:
+        rows = [
+            [s["contender"], s["what"], "" if s["at"] is None else f"{s['at']:,}" if isinstance(s["at"], int) else s["at"],
+             f"{spread(s['values'])} {s['unit']}"]
+            for s in part["series"]
+        ]
+        head = ["contender", "what", "at", "median (range)"]
+        if all(not row[2] for row in rows):
+            head, rows = [head[0], *head[1::2]], [[row[0], row[1], row[3]] for row in rows]
+        told.append(table(head, rows))
+    compared = [[t.what, written(t, v), t.limit(), verdict(t, v)] for t, v in assessed if t.part == name and v is not None]
+    for of, what, compute in FIGURES:
+        values = compute(reader(part)) if of == name else None
+        if values:
+            compared.append([what, spread(values, ratio), "", ""])
+    if compared:
+        told.append(table(["compared", "median (range)", "target", "reached"], compared))
+    told += part["notes"]
+    told += [f"![{title}](performance/{file})" for file, title in plots.of_part(name, part)]
+    told.append(circumstances(part))
+    return "\n\n".join(told)
+
+
+def main():
+    parts = results.read()["parts"]
+    assessed = assess(parts)
+    plots.PLACE.mkdir(parents=True, exist_ok=True)
+    for old in plots.PLACE.glob("*.svg"):
+        old.unlink()
+    overview = plots.overview(assessed)
+    told = [pages.TITLE, pages.INTRODUCTION, summary(assessed)]
+    told += [f"![{overview[1]}](performance/{overview[0]})"] if overview else []
+    told += [section(name, parts[name], assessed) for name in pages.PARTS if name in parts]
+    PAGE.write_text("\n\n".join(told) + "\n")
+
+
+if __name__ == "__main__":
+    main()

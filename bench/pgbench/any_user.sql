@@ -1,0 +1,1 @@
+\set id random(1, :users)

@@ -1,0 +1,1 @@
+SELECT backup_codes_consume(:id::bigint, :code::text);

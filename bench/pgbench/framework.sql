@@ -1,0 +1,1 @@
+SELECT framework.consume(:cost::bigint, '00000000');

@@ -1,0 +1,1 @@
+SELECT count(*) FROM backup_codes_generate(:id::bigint);

@@ -1,0 +1,1 @@
+SELECT hand.consume(:id::bigint, :code::text);

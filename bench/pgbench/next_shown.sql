@@ -1,0 +1,2 @@
+\set n :client_id * :part + :next
+\set next :next + 1

@@ -1,0 +1,1 @@
+SELECT backup_codes_remaining(:id::bigint);

@@ -1,0 +1,3 @@
+CREATE EXTENSION backup_codes;
+CREATE EXTENSION pgcrypto;
+CREATE EXTENSION pg_prewarm;
