@@ -1,4 +1,4 @@
-# Sourced by bench/run and bench/report: makes a virtual environment with the plotting library below target/ where it is missing.
+# Sourced by bench/run and bench/report: a virtual environment with the plotting library, made below target/ if missing.
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/env.sh"
 cd "$root"
 venv=$root/target/bench/venv

@@ -1,5 +1,6 @@
 """Who spends right codes, and the databases that they spend from."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from .lab import CODES
@@ -13,7 +14,7 @@ class Contender:
     name: str
     script: str
     template: str = "hashed"
-    options: dict = field(default_factory=dict, hash=False)
+    options: dict = field(default_factory=dict)
     keyed: bool = False
 
 
@@ -33,13 +34,17 @@ CONTENDERS = {
 
 
 class Supply:
-    """A database whose codes one contender spends, each once. `next` is where its clients go on."""
+    """A database whose codes one contender spends, each once. `next` is where its clients go on.
 
-    def __init__(self, lab, server, contender, clients, users=None):
+    A run takes so many transactions of each client, or else the seconds of the lab.
+    """
+
+    def __init__(self, lab, server, contender, clients, users=None, transactions=None):
         self.lab = lab
         self.server = server
         self.contender = contender
         self.clients = clients
+        self.transactions = transactions
         users = users or lab.users
         self.part = users // clients
         self.template = lab.template(server, contender.template, users)
@@ -48,41 +53,37 @@ class Supply:
         self.next = None
         self.most = 0
 
-    def ready(self, transactions=None):
-        """Fills the database again when the next round could run out of codes."""
-        wanted = transactions or round(max(1.5 * self.most, self.part * CODES / 2))
-        if self.next is None or self.next + wanted > self.part * CODES:
+    def refill(self):
+        """Fills the database again when the next run could run out of codes."""
+        if self.next is None or not self.enough():
             self.lab.copy(self.server, self.database, self.template)
-            self.next, self.codes = 0, self.count()
+            self.next, self.left = 0, self.count()
+
+    def enough(self):
+        return self.next + (self.transactions or 2 * self.most) <= self.part * CODES
 
     def count(self):
-        return int(self.server.sql(self.database, "SELECT count(*) FROM backup_codes.code"))
+        """The codes that each client has left."""
+        by_client = f"""SELECT client, count(*) FROM (SELECT (user_id::bigint - 1) / {self.part} AS client
+                          FROM backup_codes.code) AS held GROUP BY client"""
+        lines = self.server.sql(self.database, by_client).splitlines()
+        return Counter({client: int(codes) for client, codes in (line.split("|") for line in lines)})
 
-    def spend(self, seconds=None, transactions=None, log=None):
+    def spend(self, log=None):
         """Runs pgbench; every transaction must have taken a code away."""
         self.server.use_key_file(self.lab.key()[0] if self.contender.keyed else None)
         run = self.server.pgbench(
-            self.database, self.script, clients=self.clients, seconds=seconds, transactions=transactions, log=log,
-            variables={"part": self.part, "next": self.next}, options=self.contender.options,
+            self.database, self.script, clients=self.clients, seconds=self.lab.seconds, transactions=self.transactions,
+            log=log, variables={"part": self.part, "next": self.next}, options=self.contender.options,
         )
-        self.settle(run, transactions)
+        before, self.left = self.left, self.count()
+        spent = before - self.left
+        if spent.total() != run.transactions:
+            raise Failure(f"{self.database}: {run.transactions} transactions took {spent.total()} codes away")
+        # All clients go on where the fastest has stopped.
+        self.most = self.transactions or max(spent.values())
+        self.next += self.most
         return run
-
-    def settle(self, run, transactions=None):
-        before, self.codes = self.codes, self.count()
-        if before - self.codes != run.transactions:
-            raise Failure(f"{self.database}: {run.transactions} transactions took {before - self.codes} codes away")
-        before, self.next = self.next, self.next + transactions if transactions else self.most_spent()
-        self.most = self.next - before
-
-    def most_spent(self):
-        """How far the client that spent most has come."""
-        by_client = f"""SELECT max({self.part * CODES} - n)
-          FROM (SELECT count(c.user_id) AS n
-                  FROM generate_series(1, {self.part * self.clients}) AS u
-                  LEFT JOIN backup_codes.code AS c ON c.user_id = u::text
-                 GROUP BY (u - 1) / {self.part}) AS by_client"""
-        return int(self.server.sql(self.database, by_client))
 
     def drop(self):
         self.lab.drop(self.server, self.database)

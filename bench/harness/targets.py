@@ -40,9 +40,11 @@ def total(what, *contenders):
 def equal_cost(cost):
     """How much more of its own hash a framework's attempt costs than ours of its own."""
     names = f"framework_{cost}", f"crypt_{cost}", "argon2id", "bare_argon2id"
-    return lambda values: pairwise(
-        lambda looped, once, ours, bare: (looped / once) / (ours / bare), *(values(name, "attempt", None) for name in names)
-    )
+
+    def hashes(looped, once, ours, bare):
+        return (looped / once) / (ours / bare)
+
+    return lambda values: pairwise(hashes, *(values(name, "attempt", None) for name in names))
 
 
 def pairwise(function, *series):
@@ -50,35 +52,43 @@ def pairwise(function, *series):
 
 
 CODE = ("code", "code_pkey")
-ALL_TABLES = (*CODE, "account", "account_pkey", "pending_set", "pending_set_pkey", "event", "event_pkey", "event_waiting_idx")
+ALL_TABLES = (*CODE, "account", "account_pkey", "pending_set", "pending_set_pkey",
+              "event", "event_pkey", "event_waiting_idx")
 FIRST = "connection and first call"
-MEMORY = "private memory"
 
 TARGETS = [
-    Target("right", "right code, 16 clients, durable, notify off, against the bare statement", over("default", "bare"), 0.9),
+    Target("right", "right code, 16 clients, durable, notify off, against the bare statement",
+           over("default", "bare"), 0.9),
     Target("right", "the same with notify each, against PL/pgSQL with pg_notify", over("each", "hand_notify"), 1.0),
     Target("processor", "right code, fsync off, against the bare statement", over("default", "bare"), 0.8),
     Target("processor", "right code, fsync off, against hand-written PL/pgSQL", over("default", "hand"), 1.1),
-    Target("wrong", "wrong code, durable, against the bare DELETE and UPDATE", over("default", "bare", at="durable"), 0.85),
+    Target("wrong", "wrong code, durable, against the bare DELETE and UPDATE",
+           over("default", "bare", at="durable"), 0.85),
     Target("wrong", "wrong code, fsync off, against the same", over("default", "bare", at="processor"), 0.85),
     Target("malformed", "mistyped code, against SELECT 1", over("default", "select_1"), 0.8),
     Target("read", "remaining, against the bare count", over("remaining", "count"), 0.85),
     Target("read", "status, against the bare count", over("status", "count"), 0.85),
-    Target("notify", "notify coalesced against off, 16 clients, while a client drains", over("coalesced", "off", at=16), 0.9),
-    Target("notify", "notify coalesced against off, 64 clients, while a client drains", over("coalesced", "off", at=64), 0.9),
+    Target("notify", "notify coalesced against off, 16 clients, while a client drains",
+           over("coalesced", "off", at=16), 0.9),
+    Target("notify", "notify coalesced against off, 64 clients, while a client drains",
+           over("coalesced", "off", at=64), 0.9),
     Target("drain", "events drained by one client, durable", alone("default"), 20_000, "/s"),
     Target("drain_delivered", "the same beside 10,000,000 delivered events", alone("default"), 20_000, "/s"),
-    Target("framework", "wrong attempt, short codes: framework style at bcrypt cost 10 against ours, in hashes of each", equal_cost(10), 8),
+    Target("framework", "wrong attempt, short codes: framework style at bcrypt cost 10 against ours, in hashes of each",
+           equal_cost(10), 8),
     Target("framework", "the same at bcrypt cost 12", equal_cost(12), 8),
     Target("bulk", "100,000 users in one statement, against inserting the same rows",
            over("default", "bare", "enrolment", 100_000), 0.8),
-    Target("connect", "first call of a connection: consume, more than an empty C function", more("consume", "soundex", FIRST),
+    Target("connect", "first call of a connection: consume, more than an empty C function",
+           more("consume", "soundex", FIRST),
            3, " ms", False),
-    Target("connect", "first call of a connection: remaining, more than an empty C function", more("remaining", "soundex", FIRST),
+    Target("connect", "first call of a connection: remaining, more than an empty C function",
+           more("remaining", "soundex", FIRST),
            3, " ms", False),
     Target("disk", "a stored code on disk: the code table and its index", total("size", *CODE), 118, " bytes", False),
     Target("disk", "a stored code on disk: all tables and indexes", total("size", *ALL_TABLES), 145, " bytes", False),
-    Target("paths", "an attempt with Argon2id, in bare Argon2ids", over("argon2id", "bare_argon2id", "attempt"), 1.15, "", False),
+    Target("paths", "an attempt with Argon2id, in bare Argon2ids",
+           over("argon2id", "bare_argon2id", "attempt"), 1.15, "", False),
 ]
 
 # Computed the same way, without a target.

@@ -2,7 +2,8 @@
 CREATE SCHEMA framework;
 CREATE TABLE framework.code (user_id bigint, ordinal smallint, hash text, PRIMARY KEY (user_id, ordinal));
 INSERT INTO framework.code
-SELECT cost, o, crypt((10000000 + o)::text, gen_salt('bf', cost)) FROM unnest(ARRAY[10, 12]) AS cost, generate_series(1, 10) AS o;
+SELECT cost, o, crypt((10000000 + o)::text, gen_salt('bf', cost))
+  FROM unnest(ARRAY[10, 12]) AS cost, generate_series(1, 10) AS o;
 
 CREATE FUNCTION framework.consume(whose bigint, typed text) RETURNS boolean
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp

@@ -27,11 +27,11 @@ def notify(lab, record):
         def measure(supply):
             server.use_key_file(None)
             drain = server.start_pgbench(supply.database, joined("drain"), seconds=lab.seconds + SECONDS_LONGER)
-            run = supply.spend(lab.seconds)
+            run = supply.spend()
             finish(drain)
             record.add(supply.contender.name.removeprefix("drained_"), run.tps, at=clients)
 
-        lab.interleave(record, supplies, measure, Supply.ready, server)
+        lab.interleave(record, supplies, measure, Supply.refill, server)
         for supply in supplies:
             supply.drop()
 

@@ -27,20 +27,19 @@ def wal(lab, record):
     database = enrolled(lab, server, "wal")
     code = mistyped(server.sql(database, "SELECT code FROM shown WHERE id = 1 LIMIT 1"))
     spent = {
-        "accepted": Supply(lab, server, CONTENDERS["default"], 1),
-        "bare": Supply(lab, server, CONTENDERS["bare"], 1),
-        "bare_delete": Supply(lab, server, CONTENDERS["bare_delete"], 1),
+        name: Supply(lab, server, CONTENDERS[contender], 1, transactions=OPERATIONS)
+        for name, contender in (("accepted", "default"), ("bare", "bare"), ("bare_delete", "bare_delete"))
     }
     attempts = {"wrong": NOBODYS, "malformed": code, "locked": NOBODYS}
 
     def prepare(name):
         if name in spent:
-            spent[name].ready(OPERATIONS)
+            spent[name].refill()
         forgive(server, database)
 
     def operate(name):
         if name in spent:
-            return spent[name].spend(transactions=OPERATIONS)
+            return spent[name].spend()
         script = joined("any_user", "generate" if name == "generate" else "consume")
         options = OFF if name == "generate" else PATIENT
         return server.pgbench(database, script, transactions=OPERATIONS, options=options,
