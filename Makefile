@@ -3,7 +3,7 @@ PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo demo-stop test lint bench fuzz key clean
+.PHONY: help setup install demo demo-stop test lint bench bench-full fuzz key clean
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,11 @@ test: setup ## Runs every test on private clusters
 lint: setup ## Checks formatting and lints; warnings are errors
 	@scripts/lint
 
-bench: setup ## Measures enrolling in bulk, strangers, and the default, keyed and Argon2id paths
+bench: setup ## Measures against bare SQL and what one would write by hand, in 10 minutes; writes docs/performance.md
 	@bench/run
+
+bench-full: setup ## The same with the curves by clients, stored codes and enrolled users, in hours
+	@bench/run --full
 
 fuzz: setup ## Fuzzes the parsers of codes and key files, FUZZ_SECONDS each
 	@fuzz/run
