@@ -12,6 +12,7 @@ matplotlib.rcParams.update({
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#dddddd",
     "figure.facecolor": "white",
     "savefig.bbox": "tight",
@@ -53,7 +54,7 @@ def overview(assessed):
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(shown)), [t.what for t, _ in reversed(shown)], fontsize=8)
     axes.set_xscale("log")
-    axes.set_xticks([0.5, 0.75, 1, 1.5, 2, 4], ["0.5", "0.75", "target", "1.5", "2", "4"])
+    axes.set_xticks([0.1, 0.25, 0.5, 1, 2, 4, 8], ["0.1", "0.25", "0.5", "target", "2", "4", "8"])
     axes.minorticks_off()
     axes.set_xlabel("times as good as the target asks for")
     save(figure, "targets.svg")

@@ -11,8 +11,7 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def number(value):
     """With four significant digits, more where the integer part has more."""
-    digits = max(0, 3 - len(str(int(abs(value)))) + (1 if abs(value) >= 1 else 0))
-    return f"{value:,.{digits}f}"
+    return f"{value:,.{max(0, 4 - len(str(int(abs(value)))))}f}"
 
 
 def spread(values, form=number):
@@ -37,7 +36,8 @@ def table(head, rows):
 
 def assess(parts):
     """Each target with its values, None where it was not measured."""
-    return [(target, target.compute(reader(parts[target.part])) if target.part in parts else None) for target in TARGETS]
+    readers = {name: reader(part) for name, part in parts.items()}
+    return [(target, target.compute(readers[target.part]) if target.part in parts else None) for target in TARGETS]
 
 
 def verdict(target, values):
@@ -64,8 +64,12 @@ def summary(assessed):
 
 def circumstances(part):
     settings = ", ".join(f"{name} = {value}" for name, value in part["settings"].items())
-    return (f"Measured {part['date']} at commit {part['commit']}: PostgreSQL {part['postgresql']}, {part['cores']} cores "
-            f"({part['cpu']}), {part['rounds']} rounds, {part['seconds']} s for a timed run; {settings}.")
+    return (f"Measured {part['date']} at commit {part['commit']}: PostgreSQL {part['postgresql']}, "
+            f"{part['cores']} cores ({part['cpu']}), {part['rounds']} rounds, {part['seconds']} s for a timed run; {settings}.")
+
+
+def point(at):
+    return f"{at:,}" if isinstance(at, int) else at or ""
 
 
 def section(name, part, assessed):
@@ -73,15 +77,15 @@ def section(name, part, assessed):
     told = [f"## {heading}", how]
     if part["series"]:
         rows = [
-            [s["contender"], s["what"], "" if s["at"] is None else f"{s['at']:,}" if isinstance(s["at"], int) else s["at"],
-             f"{spread(s['values'])} {s['unit']}"]
+            [s["contender"], s["what"], point(s["at"]), f"{spread(s['values'])} {s['unit']}"]
             for s in part["series"]
         ]
         head = ["contender", "what", "at", "median (range)"]
         if all(not row[2] for row in rows):
             head, rows = [head[0], *head[1::2]], [[row[0], row[1], row[3]] for row in rows]
         told.append(table(head, rows))
-    compared = [[t.what, written(t, v), t.limit(), verdict(t, v)] for t, v in assessed if t.part == name and v is not None]
+    own = [(target, values) for target, values in assessed if target.part == name and values is not None]
+    compared = [[t.what, written(t, v), t.limit(), verdict(t, v)] for t, v in own]
     for of, what, compute in FIGURES:
         values = compute(reader(part)) if of == name else None
         if values:
