@@ -1,4 +1,4 @@
-# Sourced by bench/against: a result file of single measurements, medians, ratios, and codes to spend.
+# Sourced by bench/against: a result file of single measurements, ratios, and codes to spend.
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/env.sh"
 cd "$root"
 rounds=${ROUNDS:-7}
@@ -9,10 +9,11 @@ record() {
   [ -n "$2" ] || die "$1 could not be measured"
   printf '%s\t%s\n' "$1" "$2" >>"$results"
 }
-median() {
-  awk -F '\t' -v what="$1" '$1 == what {print $2}' "$results" | sort -g | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'
+values() { awk -F '\t' -v what="$1" '$1 == what {print $2}' "$results"; }
+# The median of the ratios of the rounds.
+ratio() {
+  paste <(values "$1") <(values "$2") | awk '{print $1 / $2}' | sort -g | awk '{v[NR] = $1} END {printf "%.2f", v[int((NR + 1) / 2)]}'
 }
-ratio() { awk -v a="$(median "$1")" -v b="$(median "$2")" 'BEGIN {printf "%.2f", a / b}'; }
 # bench FIELD [pgbench's arguments]: a line of its report; anything that it complains about fails the run.
 bench() {
   "$bin/pgbench" -n -M prepared "${@:2}" >"$root/target/pgbench.log" 2>&1 || die "pgbench: $(tail -n 3 "$root/target/pgbench.log")"
