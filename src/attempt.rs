@@ -12,7 +12,7 @@ use crate::code::plausible;
 use crate::commit;
 use crate::error::Result;
 use crate::events::Event;
-use crate::hash::{CodeHash, SALT_LEN};
+use crate::hash::SALT_LEN;
 use crate::keys;
 use crate::settings;
 use crate::store::{self, CodeSet, Failure};
@@ -142,7 +142,13 @@ fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
             return Ok(Outcome::Accepted(event));
         }
         if let Some(failure) = store::count_failure(user_id, set.set_no, account.as_ref(), now)? {
-            return refuse(user_id, set.set_no, &hash, failure, now);
+            let reason = match &account {
+                Some(account) if account.has_burned(&hash) => Refusal::Used,
+                // A code that was found and not spent has expired: nothing else has changed.
+                Some(_) if found.is_some() => Refusal::Expired,
+                _ => Refusal::Rejected,
+            };
+            return refuse(user_id, reason, failure, now);
         }
         if account.is_none() && store::account(user_id)?.is_none() {
             return Ok(Outcome::rejected());
@@ -167,16 +173,8 @@ fn nobodys_set() -> CodeSet {
     }
 }
 
-/// A failure was counted under the lock of the account: what it was, and what it leads to.
-fn refuse(user_id: &UserId, set_no: i32, hash: &CodeHash, failure: Failure, at: Timestamp) -> Result<Outcome> {
-    let expired = failure.expires_at.is_some_and(|expiry| expiry <= at);
-    let reason = if failure.burned.iter().any(|code| code.hash == *hash) {
-        Refusal::Used
-    } else if expired && store::find(user_id, set_no, hash).is_some() {
-        Refusal::Expired
-    } else {
-        Refusal::Rejected
-    };
+/// A failure was counted under the lock of the account: what it leads to.
+fn refuse(user_id: &UserId, reason: Refusal, failure: Failure, at: Timestamp) -> Result<Outcome> {
     let locked_until = failure.locked.is_some().then(|| settings::locked_until(at));
     let removed = if failure.last { store::remove_active(user_id, clock::now())? } else { None };
     Ok(Outcome::Refused { reason, locked_until, events: failure.locked.into_iter().chain(removed).collect() })

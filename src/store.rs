@@ -21,7 +21,6 @@ use crate::call::varlena_datum;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::events::{self, Event, Kind, Reason};
-use crate::hash::HASH_LEN;
 use crate::settings;
 use crate::user_id::UserId;
 use plan::{Row, Snapshot, Statement};
@@ -169,24 +168,4 @@ impl News {
         let Self { kind, remaining, low, .. } = self;
         Ok(Event { id, kind, user_id: user_id.utf8.clone(), at, remaining, low })
     }
-}
-
-/// A code that was consumed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Burned {
-    /// Its place in the list.
-    pub ordinal: i16,
-    /// Its hash.
-    pub hash: crate::hash::CodeHash,
-}
-
-/// Splits what account.burned holds: for each code two bytes of ordinal and its hash.
-fn burned(bytes: &[u8]) -> Vec<Burned> {
-    bytes
-        .chunks_exact(2 + HASH_LEN)
-        .map(|entry| {
-            let (ordinal, hash) = entry.split_at(2);
-            Burned { ordinal: i16::from_be_bytes([ordinal[0], ordinal[1]]), hash: hash.try_into().unwrap_or_default() }
-        })
-        .collect()
 }

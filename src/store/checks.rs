@@ -264,7 +264,7 @@ static API_SCHEMA: Statement = Statement::scanning(
     &[],
 );
 
-fn text(row: &Row<'_>, column: i32) -> String {
+fn text(row: &Row<'_>, column: usize) -> String {
     let bytes = row.bytes(column).unwrap_or_default();
     crate::encoding::to_utf8(&bytes).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned())
 }

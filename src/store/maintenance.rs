@@ -63,7 +63,7 @@ pub fn purge(cutoff: Timestamp, undelivered: bool, max_users: i32, at: Timestamp
     let [at_datum, due, context, low] = shared(at);
     let rows = statements::PURGE
         .execute(Snapshot::Fresh, [users, events, at_datum, due, context, low, timestamp(cutoff), undelivered]);
-    Ok((rows.iter().count(), batch_events(&rows, Kind::Cancelled, at)))
+    Ok((rows.count(), batch_events(&rows, Kind::Cancelled, at)))
 }
 
 /// The keys that sets need, and how many users have such sets.

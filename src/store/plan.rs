@@ -5,6 +5,7 @@
 //! statement runs, not only the first time.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 
 use pgrx::{FromDatum, PgOid, pg_sys};
 
@@ -158,7 +159,12 @@ pub struct Rows {
 impl Rows {
     /// The rows.
     pub fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        (0..self.count).map(|index| Row { rows: self, index })
+        (0..self.count).map(|index| Row::read(self, index))
+    }
+
+    /// How many rows were returned, or changed by a statement that returns none.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The only row, if there is one.
@@ -167,37 +173,45 @@ impl Rows {
     }
 }
 
-/// A row of a result. Columns count from 1.
+/// A row of a result, taken apart once. Columns count from 1.
 pub struct Row<'a> {
-    rows: &'a Rows,
-    index: usize,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    rows: PhantomData<&'a Rows>,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    fn read(rows: &'a Rows, index: usize) -> Self {
+        // SAFETY: the row is within the table, which lives until SPI_finish; there is room for every column.
+        unsafe {
+            let table = &*rows.table;
+            let width = (*table.tupdesc).natts as usize;
+            let (mut values, mut nulls) = (vec![pg_sys::Datum::null(); width], vec![false; width]);
+            let tuple = *table.vals.add(index);
+            pg_sys::heap_deform_tuple(tuple, table.tupdesc, values.as_mut_ptr(), nulls.as_mut_ptr());
+            Self { values, nulls, rows: PhantomData }
+        }
+    }
+
     /// A column as it is.
-    pub fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
-        let mut null = false;
-        // SAFETY: the row is within the table, which lives until SPI_finish.
-        let datum = unsafe {
-            let table = &*self.rows.table;
-            pg_sys::SPI_getbinval(*table.vals.add(self.index), table.tupdesc, column, &raw mut null)
-        };
-        (!null).then_some(datum)
+    pub fn datum(&self, column: usize) -> Option<pg_sys::Datum> {
+        let index = column - 1;
+        (!self.nulls[index]).then(|| self.values[index])
     }
 
     /// A column of a pass-by-value type.
-    pub fn get<T: FromDatum>(&self, column: i32) -> Option<T> {
+    pub fn get<T: FromDatum>(&self, column: usize) -> Option<T> {
         // SAFETY: T is the column's type in the statement.
         unsafe { T::from_datum(self.datum(column)?, false) }
     }
 
     /// A column of PostgreSQL's type "char".
-    pub fn letter(&self, column: i32) -> Option<u8> {
+    pub fn letter(&self, column: usize) -> Option<u8> {
         self.get::<i8>(column).map(|letter| letter as u8)
     }
 
     /// A text or bytea column.
-    pub fn bytes(&self, column: i32) -> Option<Vec<u8>> {
+    pub fn bytes(&self, column: usize) -> Option<Vec<u8>> {
         text_bytes(self.datum(column)?, usize::MAX)
     }
 }

@@ -3,12 +3,12 @@
 use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Row, Snapshot};
-use super::{Element, News, act, burned, bytes, event, letter, shared, statements, timestamp, user, uuid};
+use super::{Element, News, act, bytes, event, letter, shared, statements, timestamp, user, uuid};
 use crate::clock::Timestamp;
 use crate::code::{Alphabet, Format};
 use crate::error::{Error, Result};
 use crate::events::{Event, Kind, Reason, new_id};
-use crate::hash::{CodeHash, Salt, Scheme};
+use crate::hash::{CodeHash, HASH_LEN, Salt, Scheme};
 use crate::keys::KeyRef;
 use crate::settings;
 use crate::user_id::UserId;
@@ -244,7 +244,7 @@ pub fn remaining(user_id: &UserId) -> Option<(i16, Option<Timestamp>)> {
 pub fn status(user_id: &UserId) -> Option<Status> {
     let rows = statements::STATUS.execute(Snapshot::Callers, [user(user_id)]);
     let row = rows.first()?;
-    let mut used: Vec<i32> = burned(&row.bytes(9).unwrap_or_default()).iter().map(|code| code.ordinal.into()).collect();
+    let mut used: Vec<i32> = burned(&row.bytes(9).unwrap_or_default()).map(|code| code.ordinal.into()).collect();
     used.sort_unstable();
     Some(Status {
         unused: row.get(1).unwrap_or_default(),
@@ -256,5 +256,19 @@ pub fn status(user_id: &UserId) -> Option<Status> {
         last_used_at: row.get(7),
         locked_until: row.get(8),
         used,
+    })
+}
+
+/// A code that was consumed.
+pub(super) struct Burned<'a> {
+    ordinal: i16,
+    pub(super) hash: &'a [u8],
+}
+
+/// The codes in account.burned, which holds two bytes of ordinal and the hash for each.
+pub(super) fn burned(bytes: &[u8]) -> impl Iterator<Item = Burned<'_>> {
+    bytes.chunks_exact(2 + HASH_LEN).map(|entry| {
+        let (ordinal, hash) = entry.split_at(2);
+        Burned { ordinal: i16::from_be_bytes([ordinal[0], ordinal[1]]), hash }
     })
 }

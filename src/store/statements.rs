@@ -29,7 +29,7 @@ macro_rules! no_set {
 
 pub static ACCOUNT: Statement = Statement::new(
     "SELECT set_no, alphabet, length, scheme, argon2_memory, argon2_iterations, salt, key_id, key_check, expires_at,
-            locked_until, ctid
+            locked_until, ctid, failures, unused, burned
        FROM backup_codes.account WHERE user_id = $1",
     &[TEXTOID],
 );
@@ -40,31 +40,28 @@ pub static FIND: Statement = Statement::new(
     &[TEXTOID, INT4OID, BYTEAOID],
 );
 
-/// Decides about a code that was found: the condition is checked on the row that is there once its lock is held, and a code
-/// goes only together with a change of this row, into `burned` or with the number of its set.
+/// Decides about a code that was found: the condition is checked on the row that is there once its lock is held. A code of a
+/// set is live as long as no other code of it has been spent since it was found, which the number of unused ones tells.
 pub static COUNT_SPENT: Statement = Statement::new(
     "UPDATE backup_codes.account
-        SET unused = unused - 1, failures = 0, locked_until = NULL, last_used_at = $4,
-            burned = burned || int2send($5) || $6
-      WHERE user_id = $1 AND ctid = $2 AND set_no = $3 AND (expires_at IS NULL OR expires_at > $4)
-        AND (locked_until IS NULL OR locked_until <= $4) AND position($6 IN burned) = 0
-     RETURNING unused",
-    &[TEXTOID, TIDOID, INT4OID, TIMESTAMPTZOID, INT2OID, BYTEAOID],
+        SET unused = $4 - 1, failures = 0, locked_until = NULL, last_used_at = $5, burned = burned || int2send($6) || $7
+      WHERE user_id = $1 AND ctid = $2 AND set_no = $3 AND unused = $4 AND (expires_at IS NULL OR expires_at > $5)
+        AND (locked_until IS NULL OR locked_until <= $5)",
+    &[TEXTOID, TIDOID, INT4OID, INT2OID, TIMESTAMPTZOID, INT2OID, BYTEAOID],
 );
 
 pub static BURN: Statement = Statement::new(
-    "DELETE FROM backup_codes.code WHERE user_id = $1 AND ctid = $2 AND code_hash = $3 RETURNING ordinal",
+    "DELETE FROM backup_codes.code WHERE user_id = $1 AND ctid = $2 AND code_hash = $3",
     &[TEXTOID, TIDOID, BYTEAOID],
 );
 
-/// Counts a failure, unless the user has been locked or given another set meanwhile. Every multiple of $5 failures locks
-/// until $6.
+/// Counts failure number $6 and locks the user until $7 when it is his turn, unless the account has changed in any way that
+/// matters since it was read: then the attempt begins anew.
 pub static COUNT_FAILURE: Statement = Statement::new(
-    "UPDATE backup_codes.account
-        SET failures = failures + 1, locked_until = CASE WHEN (failures + 1) % $5 = 0 THEN $6 ELSE locked_until END
-      WHERE user_id = $1 AND ctid = $2 AND set_no = $3 AND (locked_until IS NULL OR locked_until <= $4)
-     RETURNING failures, unused, expires_at, burned",
-    &[TEXTOID, TIDOID, INT4OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID],
+    "UPDATE backup_codes.account SET failures = $6, locked_until = coalesce($7, locked_until)
+      WHERE user_id = $1 AND ctid = $2 AND set_no = $3 AND unused = $4 AND failures = $6 - 1
+        AND (locked_until IS NULL OR locked_until <= $5)",
+    &[TEXTOID, TIDOID, INT4OID, INT2OID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID],
 );
 
 /// $6 to $11: kind, reason, set_no, ordinal, remaining, low.
