@@ -45,7 +45,7 @@ fn every_statement_of_the_outbox_begins_at_the_index_of_what_waits() {
     for (name, statement) in crate::store::OUTBOX_STATEMENTS {
         let plan = plan(name, statement.text, &statement.type_oids());
         let indexes = ["using event_waiting_idx", "on event_waiting_idx", "using event_pkey"];
-        assert!(plan.contains("event_waiting_idx") && plan.contains("Index Cond: (due_at"), "{name}: {plan}");
+        assert!(plan.contains("event_waiting_idx") && plan.replace("((", "(").contains("Index Cond: (due_at"), "{name}: {plan}");
         assert!(scans(&plan).all(|scan| scan.contains("Bitmap Heap") || indexes.iter().any(|i| scan.contains(i))), "{name}: {plan}");
         assert!(!plan.contains("Sort"), "{name}: {plan}");
     }

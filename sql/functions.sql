@@ -26,6 +26,30 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id text, count integer DE
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(text, integer, interval) IS
   'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
+CREATE FUNCTION @extschema@.backup_codes_generate_many(user_ids bigint[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS TABLE (user_id bigint, code text)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_generate_many_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_generate_many(bigint[], integer, interval) IS
+  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is named twice.';
+
+CREATE FUNCTION @extschema@.backup_codes_generate_many(user_ids uuid[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS TABLE (user_id uuid, code text)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_generate_many_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_generate_many(uuid[], integer, interval) IS
+  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is named twice.';
+
+CREATE FUNCTION @extschema@.backup_codes_generate_many(user_ids text[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+  RETURNS TABLE (user_id text, code text)
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_generate_many_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_generate_many(text[], integer, interval) IS
+  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is named twice.';
+
 CREATE FUNCTION @extschema@.backup_codes_prepare(user_id bigint, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10

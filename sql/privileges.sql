@@ -26,7 +26,8 @@ BEGIN
      WHERE e.extname = 'backup_codes';
   RETURN QUERY
     SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure)
-      FROM (VALUES ('issuer', 'backup_codes_generate'), ('issuer', 'backup_codes_prepare'),
+      FROM (VALUES ('issuer', 'backup_codes_generate'), ('issuer', 'backup_codes_generate_many'),
+                   ('issuer', 'backup_codes_prepare'),
                    ('issuer', 'backup_codes_confirm'), ('issuer', 'backup_codes_cancel'),
                    ('issuer', 'backup_codes_regenerate'), ('issuer', 'backup_codes_disable'),
                    ('issuer', 'backup_codes_forget_user'),

@@ -100,6 +100,32 @@ impl Call {
         Some(Interval { months: interval.month, days: interval.day, micros: interval.time })
     }
 
+    /// The elements of an array argument whose type is that of the function's user_id, None for a NULL array.
+    pub fn elements(&self, index: usize) -> Option<Vec<Option<pg_sys::Datum>>> {
+        let (element, length, by_value, align) = match self.id_type {
+            IdType::Bigint => (pg_sys::BuiltinOid::INT8OID, 8, true, b'd'),
+            IdType::Uuid => (pg_sys::BuiltinOid::UUIDOID, 16, false, b'c'),
+            IdType::Text | IdType::None => (pg_sys::BuiltinOid::TEXTOID, -1, false, b'i'),
+        };
+        let array = self.datum(index)?;
+        let (mut values, mut nulls, mut count) = (ptr::null_mut(), ptr::null_mut(), 0);
+        // SAFETY: the argument is declared as an array of that type; the elements lie in it, or in a detoasted copy in the
+        // current memory context.
+        unsafe {
+            pg_sys::deconstruct_array(
+                pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast(),
+                element.value(),
+                length,
+                by_value,
+                align as _,
+                &raw mut values,
+                &raw mut nulls,
+                &raw mut count,
+            );
+            Some((0..count as usize).map(|i| (!*nulls.add(i)).then(|| *values.add(i))).collect())
+        }
+    }
+
     /// A code as the user typed it: None when NULL, too long to be one, or not text in the database's encoding.
     pub fn code(&self, index: usize) -> Option<Zeroizing<String>> {
         let bytes = Zeroizing::new(text_bytes(self.datum(index)?, MAX_CODE_INPUT)?);
@@ -166,6 +192,44 @@ pub fn text_bytes(datum: pg_sys::Datum, limit: usize) -> Option<Vec<u8>> {
 pub fn uuid(datum: pg_sys::Datum) -> uuid::Uuid {
     // SAFETY: the datum is declared as uuid: 16 bytes, passed by reference.
     uuid::Uuid::from_bytes(unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+}
+
+/// A new uuid datum in the current memory context.
+pub fn uuid_datum(id: &uuid::Uuid) -> Option<pg_sys::Datum> {
+    // SAFETY: 16 bytes in the current memory context, copied from the uuid.
+    unsafe {
+        let copy = pg_sys::palloc(16).cast::<u8>();
+        copy.copy_from_nonoverlapping(id.as_bytes().as_ptr(), 16);
+        Some(copy.into())
+    }
+}
+
+/// A text that is wiped when dropped, unlike a datum of PostgreSQL's.
+pub struct SecretText(Zeroizing<Vec<u32>>);
+
+impl SecretText {
+    /// Lays the text out as PostgreSQL does: its size, then its bytes.
+    pub fn new(text: &str) -> Self {
+        let size = pg_sys::VARHDRSZ + text.len();
+        let mut words = Zeroizing::new(vec![0; size.div_ceil(size_of::<u32>())]);
+        words[0] = varlena_size(size) as u32;
+        for (word, bytes) in words[1..].iter_mut().zip(text.as_bytes().chunks(size_of::<u32>())) {
+            let mut padded = [0; size_of::<u32>()];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            *word = u32::from_ne_bytes(padded);
+        }
+        Self(words)
+    }
+
+    /// The text as a datum, which lives as long as this.
+    pub fn datum(&self) -> pg_sys::Datum {
+        self.0.as_ptr().into()
+    }
+}
+
+/// The first word of a varlena of that size, itself included.
+pub fn varlena_size(size: usize) -> i32 {
+    if cfg!(target_endian = "big") { size as i32 } else { (size as i32) << 2 }
 }
 
 /// A new text or bytea datum in the current memory context.

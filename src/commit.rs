@@ -2,14 +2,17 @@
 
 use pgrx::pg_sys;
 
-use crate::events::Event;
+use crate::events::{Announced, Event};
 
 /// Announces events at commit, and makes that commit wait until it is on disk: with `synchronous_commit = off` a crash
 /// would bring a burned code back.
 pub fn acknowledge<'a>(events: impl IntoIterator<Item = &'a Event>) {
     force_durable();
     for event in events {
-        event.announce();
+        // What stands for many stands for the rest of these, too.
+        if event.announce() == Announced::Many {
+            break;
+        }
     }
 }
 

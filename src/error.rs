@@ -23,6 +23,9 @@ pub enum Error {
     /// 22023: a user id of zero bytes.
     #[error("user_id must not be empty")]
     UserIdEmpty,
+    /// 22023: an array of user ids has one of them twice.
+    #[error("user_ids must not name a user twice")]
+    UserIdTwice,
     /// 22023: a user id of more than 255 bytes.
     #[error("user_id is too long")]
     UserIdTooLong,
@@ -117,9 +120,11 @@ impl Error {
     fn sqlstate(&self) -> Code {
         match self {
             Self::Null(_) | Self::NullLease(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::UserIdEmpty | Self::UserIdTooLong | Self::OutOfRange { .. } | Self::TriggerNoColumn => {
-                Code::ERRCODE_INVALID_PARAMETER_VALUE
-            }
+            Self::UserIdEmpty
+            | Self::UserIdTwice
+            | Self::UserIdTooLong
+            | Self::OutOfRange { .. }
+            | Self::TriggerNoColumn => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::UserIdEncoding => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
             Self::ReadOnly { .. } => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             Self::Hash(_) => Code::ERRCODE_OUT_OF_MEMORY,
@@ -141,6 +146,8 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Null("user_ids") => "Pass an array of the users' keys.",
+            Self::UserIdTwice => "Leave out what is repeated, for instance with array_agg(DISTINCT id).",
             Self::Null("user_id") | Self::UserIdEmpty => "Pass the user's key, for instance 42 or 'acme:42'.",
             Self::Null(_) => "Leave the argument out to take its default.",
             Self::UserIdTooLong => "A user id has at most 255 bytes in UTF-8.",

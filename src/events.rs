@@ -83,6 +83,15 @@ pub fn new_id(at: Timestamp) -> Result<uuid::Uuid> {
     Ok(uuid::Builder::from_unix_timestamp_millis(clock::unix_millis(at), &random).into_uuid())
 }
 
+/// How an event was announced, if at all.
+#[derive(PartialEq, Eq)]
+pub enum Announced {
+    /// By itself, or not at all.
+    Singly,
+    /// Together with all that follow.
+    Many,
+}
+
 /// An event that was written.
 pub struct Event {
     /// Its id.
@@ -101,21 +110,22 @@ pub struct Event {
 
 impl Event {
     /// Announces the event, as the settings say.
-    pub fn announce(&self) {
+    pub fn announce(&self) -> Announced {
         let sent = SENT.get();
         let due = match settings::notify() {
             Notify::Each => true,
             Notify::Off => false,
             // One that this transaction sent is enough, and so is one for an event that waits already.
-            Notify::Coalesced => looking_conflicts() || (sent == 0 && !store::waiting(clock::now())),
+            Notify::Coalesced => looking_conflicts() || (sent == 0 && !store::waiting(self.at)),
         };
         if !due {
-            return;
+            return Announced::Singly;
         }
         SENT.set(sent.saturating_add(1));
         // PostgreSQL drops a notification that the transaction already has, so the last one is sent for every event more:
         // it stands even when the savepoint around the first of them is rolled back.
-        let payload = if sent >= MAX_NOTIFICATIONS {
+        let many = sent >= MAX_NOTIFICATIONS;
+        let payload = if many {
             json!({"event": "many"})
         } else {
             match settings::notify_payload() {
@@ -131,6 +141,7 @@ impl Event {
             }
         };
         send(&settings::channel(), &ascii(&payload.to_string()));
+        if many { Announced::Many } else { Announced::Singly }
     }
 }
 

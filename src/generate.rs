@@ -1,15 +1,16 @@
 //! generate, prepare and regenerate: the only moments in which plain codes exist.
 
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::pg_sys;
 
 use crate::attempt;
-use crate::call::{self, Call, Interval};
+use crate::call::{self, Call, Interval, SecretText};
 use crate::clock::{self, Timestamp};
 use crate::code::{Format, Symbols, random_bytes};
 use crate::commit;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::hash::Scheme;
+use crate::keyring::Key;
 use crate::keys::{self, KeyRef};
 use crate::settings;
 use crate::store::{self, NewSet};
@@ -52,6 +53,38 @@ pub fn regenerate(call: &Call) -> Result<pg_sys::Datum> {
     order.show(call, &codes)
 }
 
+/// Users whose sets are written at a time: enough for the statements to be worth their start, and few enough to hold.
+const BATCH: usize = 1000;
+
+/// `backup_codes_generate_many(user_ids, count, valid_for) → TABLE (user_id, code)`: generate for many users, in the order of
+/// their ids. Raises as generate, and 22023 when a user is named twice.
+pub fn generate_many(call: &Call) -> Result<pg_sys::Datum> {
+    call::require_writable()?;
+    let users = UserId::read_many(call)?;
+    let order = Order::read(call, 1)?;
+    let key = keys::current()?;
+    let rows = call.rows();
+    for batch in users.chunks(BATCH) {
+        let now = clock::now();
+        let (mut sets, mut shown) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for user_id in batch {
+            let (set, codes) = order.draw(user_id, key.as_ref(), now)?;
+            sets.push(set);
+            shown.push(codes);
+        }
+        let events = store::connected(|| store::replace_many(batch, &sets, now))?;
+        commit::acknowledge(&events);
+        for (user_id, codes) in batch.iter().zip(&shown) {
+            let user_id = user_id.datum(call.id_type);
+            for code in codes {
+                let text = order.text(code);
+                rows.push([user_id, Some(text.datum())]);
+            }
+        }
+    }
+    rows.done()
+}
+
 /// What a new set is to be, all of it checked.
 struct Order {
     count: usize,
@@ -75,35 +108,44 @@ impl Order {
 
     /// Draws the codes and stores their hashes.
     fn fill(&self, user_id: &UserId, store: Store) -> Result<Vec<Symbols>> {
-        let key = keys::current()?;
+        let now = clock::now();
+        let (set, codes) = self.draw(user_id, keys::current()?.as_ref(), now)?;
+        let event = store::connected(|| store(user_id, &set, now))?;
+        commit::acknowledge(&event);
+        Ok(codes)
+    }
+
+    /// Draws the codes of a set.
+    fn draw(&self, user_id: &UserId, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
         let codes = self.format.draw(self.count)?;
         let salt = random_bytes()?;
         let mut hashed = Vec::with_capacity(codes.len());
         for (ordinal, code) in (1..).zip(&codes) {
             // A slow hash for each of a hundred codes takes seconds: let a timeout or a cancel in.
             pgrx::check_for_interrupts!();
-            hashed.push((ordinal, self.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &salt, code)?));
+            hashed.push((ordinal, self.scheme.hash(key, user_id.utf8.as_bytes(), &salt, code)?));
         }
-        let now = clock::now();
-        let expires_at = clock::expires_at(now, self.valid_for)?;
         let set = NewSet {
             format: self.format,
             scheme: self.scheme,
             salt,
-            key: key.as_ref().map(KeyRef::from),
-            expires_at,
+            key: key.map(KeyRef::from),
+            expires_at: clock::expires_at(now, self.valid_for)?,
             codes: hashed,
         };
-        let event = store::connected(|| store(user_id, &set, now))?;
-        commit::acknowledge(&event);
-        Ok(codes)
+        Ok((set, codes))
     }
 
     fn show(&self, call: &Call, codes: &[Symbols]) -> Result<pg_sys::Datum> {
         let rows = call.rows();
         for code in codes {
-            rows.push([self.format.display(code, settings::group_size()).as_str().into_datum()]);
+            rows.push([Some(self.text(code).datum())]);
         }
         rows.done()
+    }
+
+    /// A code as it is shown.
+    fn text(&self, code: &Symbols) -> SecretText {
+        SecretText::new(&self.format.display(code, settings::group_size()))
     }
 }

@@ -49,6 +49,10 @@ call::sql_functions! {
         Bigint backup_codes_generate_bigint "pg_finfo_backup_codes_generate_bigint",
         Uuid backup_codes_generate_uuid "pg_finfo_backup_codes_generate_uuid",
         Text backup_codes_generate_text "pg_finfo_backup_codes_generate_text";
+    generate::generate_many =>
+        Bigint backup_codes_generate_many_bigint "pg_finfo_backup_codes_generate_many_bigint",
+        Uuid backup_codes_generate_many_uuid "pg_finfo_backup_codes_generate_many_uuid",
+        Text backup_codes_generate_many_text "pg_finfo_backup_codes_generate_many_text";
     generate::prepare =>
         Bigint backup_codes_prepare_bigint "pg_finfo_backup_codes_prepare_bigint",
         Uuid backup_codes_prepare_uuid "pg_finfo_backup_codes_prepare_uuid",

@@ -20,7 +20,7 @@ pub fn claim(call: &Call) -> Result<pg_sys::Datum> {
     let now = clock::now();
     let until = clock::after(now, call.interval(1).ok_or(Error::Null("lease"))?, "lease")?;
     let lease = Lease { id: new_lease_id(until)?, until };
-    let id = store::uuid(&lease.id);
+    let id = call::uuid_datum(&lease.id);
     let rows = call.rows();
     store::connected(|| {
         store::claim(&lease, now, max_events, |row| {

@@ -7,6 +7,7 @@
 //! write one table each where it matters: a statement of several modifying CTEs starts slower than they do one by one, and
 //! is one more thing that a distributed database has to understand.
 
+mod array;
 mod attempts;
 pub mod checks;
 mod maintenance;
@@ -17,7 +18,7 @@ mod statements;
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::call::varlena_datum;
+use crate::call::{uuid_datum as uuid, varlena_datum};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::events::{self, Event, Kind, Reason};
@@ -30,7 +31,8 @@ pub use maintenance::{keys_in_use, purge, revoke_all};
 pub use outbox::{Lease, acknowledge, claim, release, waiting};
 pub use plan::connected;
 pub use sets::{
-    CodeSet, NewSet, cancel, confirm, count_proof, disable, forget, pending, prepare, remaining, replace, status, take,
+    CodeSet, NewSet, cancel, confirm, count_proof, disable, forget, pending, prepare, remaining, replace, replace_many,
+    status, take,
 };
 #[cfg(any(test, feature = "pg_test"))]
 pub use statements::{ALL as STATEMENTS, OUTBOX as OUTBOX_STATEMENTS};
@@ -50,52 +52,6 @@ fn timestamp(at: Timestamp) -> Option<pg_sys::Datum> {
 /// A datum of PostgreSQL's type "char".
 fn letter(letter: u8) -> Option<pg_sys::Datum> {
     (letter as i8).into_datum()
-}
-
-/// A type of array elements, as the catalog describes it.
-struct Element {
-    oid: pg_sys::BuiltinOid,
-    length: i32,
-    by_value: bool,
-    align: u8,
-}
-
-impl Element {
-    const BYTEA: Self = Self::varlena(pg_sys::BuiltinOid::BYTEAOID);
-    const INT2: Self = Self { oid: pg_sys::BuiltinOid::INT2OID, length: 2, by_value: true, align: b's' };
-    const TEXT: Self = Self::varlena(pg_sys::BuiltinOid::TEXTOID);
-    const UUID: Self = Self { oid: pg_sys::BuiltinOid::UUIDOID, length: 16, by_value: false, align: b'c' };
-
-    const fn varlena(oid: pg_sys::BuiltinOid) -> Self {
-        Self { oid, length: -1, by_value: false, align: b'i' }
-    }
-
-    /// An array of such elements, none of them NULL.
-    fn array(self, elements: impl IntoIterator<Item = Option<pg_sys::Datum>>) -> Option<pg_sys::Datum> {
-        let mut elements: Vec<_> = elements.into_iter().flatten().collect();
-        // SAFETY: the elements are of that type.
-        unsafe {
-            let array = pg_sys::construct_array(
-                elements.as_mut_ptr(),
-                elements.len() as i32,
-                self.oid.value(),
-                self.length,
-                self.by_value,
-                self.align as _,
-            );
-            Some(array.into())
-        }
-    }
-}
-
-/// A uuid datum.
-pub fn uuid(id: &uuid::Uuid) -> Option<pg_sys::Datum> {
-    // SAFETY: 16 bytes in the current memory context, copied from the uuid.
-    unsafe {
-        let copy = pg_sys::palloc(16).cast::<u8>();
-        copy.copy_from_nonoverlapping(id.as_bytes().as_ptr(), 16);
-        Some(copy.into())
-    }
 }
 
 /// What the events of an act share, `$3` to `$6` of their statements: when it happens, from when on they can be claimed,

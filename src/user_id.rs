@@ -1,5 +1,7 @@
 //! Who a code belongs to. `42`, `'42'` and `42::bigint` are one user; text is compared byte for byte.
 
+use pgrx::{IntoDatum, pg_sys};
+
 use crate::call::{self, Call, IdType, text_bytes};
 use crate::encoding;
 use crate::error::{Error, Result};
@@ -18,8 +20,34 @@ pub struct UserId {
 impl UserId {
     /// The first argument of a function. Raises 22004, 22023 or 22021 where the caller lets it.
     pub fn read(call: &Call) -> Result<Self> {
-        let datum = call.datum(0).ok_or(Error::Null("user_id"))?;
-        match call.id_type {
+        Self::from_datum(call.datum(0), call.id_type)
+    }
+
+    /// The elements of the first argument, an array, in the order of their bytes, in which rows are locked. Raises 22004 for
+    /// NULL and 22023 for a user who is named twice, too.
+    pub fn read_many(call: &Call) -> Result<Vec<Self>> {
+        let elements = call.elements(0).ok_or(Error::Null("user_ids"))?;
+        let mut users =
+            elements.into_iter().map(|datum| Self::from_datum(datum, call.id_type)).collect::<Result<Vec<_>>>()?;
+        users.sort_unstable_by(|a, b| a.stored.cmp(&b.stored));
+        if users.windows(2).any(|pair| pair[0].stored == pair[1].stored) {
+            return Err(Error::UserIdTwice);
+        }
+        Ok(users)
+    }
+
+    /// The user id as an argument of that type.
+    pub fn datum(&self, id_type: IdType) -> Option<pg_sys::Datum> {
+        match id_type {
+            IdType::Bigint => self.utf8.parse::<i64>().ok()?.into_datum(),
+            IdType::Uuid => uuid::Uuid::parse_str(&self.utf8).ok().and_then(|id| call::uuid_datum(&id)),
+            IdType::Text | IdType::None => Some(call::varlena_datum(&self.stored)),
+        }
+    }
+
+    fn from_datum(datum: Option<pg_sys::Datum>, id_type: IdType) -> Result<Self> {
+        let datum = datum.ok_or(Error::Null("user_id"))?;
+        match id_type {
             IdType::Bigint => Self::new((datum.value() as i64).to_string().into_bytes()),
             IdType::Uuid => Self::new(call::uuid(datum).hyphenated().to_string().into_bytes()),
             // A server encoding can take more bytes than UTF-8, but not more than four for one.

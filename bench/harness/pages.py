@@ -30,7 +30,9 @@ of the way, with `max_failures` at 100."""),
 16 clients send a code of the default form in which one letter is wrong, so that the check symbol tells. `select_1` is the
 statement `SELECT 1`."""),
     "read": ("What a page reads", """\
-16 clients ask for users in random order. `count` is `SELECT count(*)` on the code table with the user's id."""),
+16 clients ask for users in random order. `count` is `SELECT count(*)` on the code table with the user's id.
+`no_table` is status for no user at all: it reads nothing, and shows what a function costs that returns a table of eleven
+columns."""),
     "notify": ("Notifying while a mailer works", """\
 16 and then 64 clients spend right codes, with fsync on, while one more client claims and acknowledges events in batches of 100,
 in two transactions as a mailer does. The mailer is the same with `backup_codes.notify` off and coalesced."""),
@@ -43,8 +45,8 @@ ten salted bcrypt hashes and loops over them, here in PL/pgSQL with pgcrypto, at
 one such hash. Ours (`argon2id`) computes one Argon2id; `bare_argon2id` is one outside of PostgreSQL. At equal cost of one hash,
 the ratio of the two attempts is that of the hashes that each takes."""),
     "bulk": ("Enrolling in one statement", """\
-`default` calls `backup_codes_generate` for every user in one statement of a fresh install, with fsync on. `bare` is one statement
-that inserts the same rows, hashed before, from staging tables into the same tables and indexes. Private memory is what the
+`default` calls `backup_codes_generate_many` for all users in one statement of a fresh install, with fsync on; `each` calls
+`backup_codes_generate` for every user, in one statement as well. `bare` is one statement that inserts the same rows, hashed before, from staging tables into the same tables and indexes. Private memory is what the
 backend holds at the end (RssAnon), peak memory its highest resident size (VmHWM)."""),
     "enrol": ("Enrolling 1,000 to 1,000,000 users in one statement", "The same for more numbers of users."),
     "connect": ("The first call of a connection", """\
@@ -52,7 +54,8 @@ A new connection for every call, one client, with fsync off. `consume` is a wron
 unused codes; `soundex` is a function of another C extension (fuzzystrmatch), which does next to nothing. The time covers
 connecting, loading the library, planning and the call."""),
     "disk": ("Bytes on disk", """\
-100,000 users with bigint ids and ten codes each, enrolled in one statement and vacuumed; bytes are given per stored code. A
+100,000 users with bigint ids and ten codes each, enrolled in one statement with `backup_codes_generate_many` and
+vacuumed; and the same one by one in random order, as users come by themselves; bytes are given per stored code. A
 table counts with its free space and visibility maps."""),
     "wal": ("WAL for an operation", """\
 Bytes between two positions of the WAL, divided by the operations in between, with one client and with `full_page_writes` off in

@@ -97,6 +97,14 @@ TARGETS = [
 
 # Computed the same way, without a target.
 FIGURES = [
+    ("read", "a function that returns the columns of status and reads nothing, against the bare count",
+     over("no_table", "count")),
+    ("bulk", "100,000 users one by one in one statement, against inserting the same rows",
+     over("each", "bare", "enrolment", 100_000)),
+    ("disk", "a stored code, users one by one in random order: the code table and its index",
+     total("size, users one by one in random order", *CODE)),
+    ("disk", "a stored code, users one by one in random order: all tables and indexes",
+     total("size, users one by one in random order", *ALL_TABLES)),
     ("right", "the bare DELETE against the bare statement", over("bare_delete", "bare")),
     ("right", "keyed against default", over("keyed", "default")),
     ("right", "notify coalesced against off", over("coalesced", "default")),

@@ -4,8 +4,8 @@
 
 use pgrx::pg_sys::BuiltinOid::TEXTARRAYOID;
 
+use super::array;
 use super::plan::{Row, Snapshot, Statement};
-use super::{Element, bytes};
 use crate::code::{Alphabet, Format};
 use crate::keys::KeyRef;
 
@@ -346,7 +346,7 @@ pub fn replication() -> Replication {
 
 /// The values of settings in this session; those that nobody knows are left out.
 pub fn settings(names: &[&str]) -> Vec<(String, String)> {
-    let names = Element::TEXT.array(names.iter().map(|name| bytes(name.as_bytes())));
+    let names = array::texts(names.iter().map(|name| name.as_bytes()));
     let rows = SETTINGS.execute(Snapshot::Callers, [names]);
     rows.iter().filter(|row| row.datum(2).is_some()).map(|row| (text(&row, 1), text(&row, 2))).collect()
 }

@@ -3,7 +3,7 @@
 use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Rows, Snapshot};
-use super::{Element, bytes, shared, statements, timestamp, uuid};
+use super::{array, shared, statements, timestamp};
 use crate::call;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -22,8 +22,8 @@ fn members(rows: &Rows, at: Timestamp) -> Result<Vec<Member>> {
 
 fn member_parameters(members: &[Member]) -> [Option<pg_sys::Datum>; 2] {
     [
-        Element::TEXT.array(members.iter().map(|member| bytes(&member.stored))),
-        Element::UUID.array(members.iter().map(|member| uuid(&member.event_id))),
+        array::texts(members.iter().map(|member| &*member.stored)),
+        array::uuids(members.iter().map(|member| &member.event_id)),
     ]
 }
 

@@ -1,10 +1,12 @@
 //! The outbox: events that wait for a mailer, leased, delivered or given back.
 
+use std::cell::Cell;
+
 use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Row, Snapshot};
 use super::{connected, statements, timestamp, uuid};
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 
 /// Claims after which an event is parked: it has had its tries, and must not take the place of others.
 const MAX_ATTEMPTS: i32 = 20;
@@ -59,7 +61,26 @@ pub fn release(lease: &Lease, events: pg_sys::Datum, due: Timestamp) -> usize {
     rows.count()
 }
 
-/// Whether an event can be claimed now, on the snapshot of the calling statement: what this one changes does not count.
-pub fn waiting(now: Timestamp) -> bool {
-    connected(|| statements::WAITING.execute(Snapshot::Callers, [timestamp(now)]).count() > 0)
+/// How far back a look for waiting events goes at the most, in microseconds. Where one has waited for longer, the mailer is away,
+/// and it does no harm to be told again.
+const LOOK_BACK: i64 = 600_000_000;
+
+thread_local! {
+    /// Where the next look begins. Before the events that wait lie the index entries of those that were claimed, until they are
+    /// vacuumed: whoever began at the first of them would pass over all of them for each event.
+    static LOOKED: Cell<Timestamp> = const { Cell::new(0) };
+}
+
+/// Whether another event waits to be claimed than the one of that time, on the snapshot of the calling statement: what this one
+/// changes does not count. What has come to wait behind the back of an earlier look is not seen; then there is one
+/// notification too many.
+pub fn waiting(at: Timestamp) -> bool {
+    let now = clock::now();
+    let from = LOOKED.get().max(now - LOOK_BACK);
+    let found = connected(|| {
+        let rows = statements::WAITING.execute(Snapshot::Callers, [timestamp(from), timestamp(now)]);
+        rows.first().and_then(|row| row.get(1))
+    });
+    LOOKED.set(found.unwrap_or(at));
+    found.is_some()
 }

@@ -1,9 +1,11 @@
 //! Sets: active and pending, made and removed; and what a settings page shows of them.
 
+use std::collections::HashMap;
+
 use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Row, Snapshot};
-use super::{Element, News, act, bytes, event, letter, shared, statements, timestamp, user, uuid};
+use super::{News, act, array, bytes, event, letter, shared, statements, timestamp, user, uuid};
 use crate::clock::Timestamp;
 use crate::code::{Alphabet, Format};
 use crate::error::{Error, Result};
@@ -114,13 +116,18 @@ impl NewSet {
         ]
     }
 
-    /// In the order of their hashes, which is that of the index and packs it densely: 40 bytes a code instead of 74.
     fn insert_codes(&self, user_id: &UserId, set_no: i32) {
+        let codes = self.sorted_codes();
+        let ordinals = array::int2s(codes.iter().map(|(ordinal, _)| *ordinal));
+        let hashes = array::byteas(codes.iter().map(|(_, hash)| &hash[..]));
+        statements::MAKE.execute(Snapshot::Fresh, [user(user_id), set_no.into_datum(), ordinals, hashes]);
+    }
+
+    /// The codes in the order of the index, in which inserting them is cheapest.
+    fn sorted_codes(&self) -> Vec<(i16, CodeHash)> {
         let mut codes = self.codes.clone();
         codes.sort_unstable_by_key(|(_, hash)| *hash);
-        let ordinals = Element::INT2.array(codes.iter().map(|(ordinal, _)| ordinal.into_datum()));
-        let hashes = Element::BYTEA.array(codes.iter().map(|(_, hash)| bytes(hash)));
-        statements::MAKE.execute(Snapshot::Fresh, [user(user_id), set_no.into_datum(), ordinals, hashes]);
+        codes
     }
 }
 
@@ -151,8 +158,87 @@ pub fn replace(user_id: &UserId, set: &NewSet, at: Timestamp) -> Result<Option<E
         statements::CLEAR.execute(Snapshot::Fresh, [user(user_id), None, true.into_datum()]);
     }
     set.insert_codes(user_id, set_no);
-    let kind = if row.get::<i32>(2).is_some() { Kind::Replaced } else { Kind::Generated };
-    News::of_active(kind, set_no, set.codes.len() as i16).insert(user_id, at).map(Some)
+    News::of_active(kind_of_new(&row), set_no, set.codes.len() as i16).insert(user_id, at).map(Some)
+}
+
+/// Makes each set the active one of its user; whatever they had is gone. The sets differ in salt and codes only.
+pub fn replace_many(users: &[UserId], sets: &[NewSet], at: Timestamp) -> Result<Vec<Event>> {
+    let Some(first) = sets.first() else { return Ok(Vec::new()) };
+    let [alphabet, length, scheme, memory, iterations, _, key, check, total, expires_at] = first.parameters();
+    let rows = statements::ACTIVATE_MANY.execute(
+        Snapshot::Fresh,
+        [
+            array::texts(users.iter().map(|user_id| &*user_id.stored)),
+            array::byteas(sets.iter().map(|set| &set.salt[..])),
+            timestamp(at),
+            alphabet,
+            length,
+            scheme,
+            memory,
+            iterations,
+            key,
+            check,
+            total,
+            expires_at,
+        ],
+    );
+    // The number of each user's set, and what became of a former one.
+    let made: HashMap<Vec<u8>, (i32, Kind)> =
+        rows.iter().filter_map(|row| Some((row.bytes(3)?, (row.get(1)?, kind_of_new(&row))))).collect();
+    let made: Vec<(i32, Kind)> = users.iter().filter_map(|user_id| made.get(&user_id.stored).copied()).collect();
+
+    let had: Vec<_> =
+        users.iter().zip(&made).filter(|(_, (set_no, _))| *set_no > 1).map(|(user_id, _)| user_id).collect();
+    if !had.is_empty() {
+        statements::CLEAR_MANY
+            .execute(Snapshot::Fresh, [array::texts(had.into_iter().map(|user_id| &*user_id.stored))]);
+    }
+
+    let codes: Vec<_> = sets.iter().map(NewSet::sorted_codes).collect();
+    let each = || {
+        users
+            .iter()
+            .zip(&made)
+            .zip(&codes)
+            .flat_map(|((user_id, made), codes)| codes.iter().map(move |code| (user_id, made.0, code)))
+    };
+    statements::MAKE_MANY.execute(
+        Snapshot::Fresh,
+        [
+            array::texts(each().map(|(user_id, _, _)| &*user_id.stored)),
+            array::int4s(each().map(|(_, set_no, _)| set_no)),
+            array::int2s(each().map(|(_, _, (ordinal, _))| *ordinal)),
+            array::byteas(each().map(|(_, _, (_, hash))| &hash[..])),
+        ],
+    );
+
+    let ids = users.iter().map(|_| new_id(at)).collect::<Result<Vec<_>>>()?;
+    let [at_datum, due, context, _] = shared(at);
+    let remaining = first.codes.len() as i16;
+    let low = i32::from(remaining) <= settings::low();
+    statements::TELL_MANY.execute(
+        Snapshot::Fresh,
+        [
+            array::texts(users.iter().map(|user_id| &*user_id.stored)),
+            array::uuids(ids.iter()),
+            at_datum,
+            due,
+            context,
+            array::texts(made.iter().map(|(_, kind)| kind.name().as_bytes())),
+            array::int4s(made.iter().map(|(set_no, _)| *set_no)),
+            remaining.into_datum(),
+            low.into_datum(),
+        ],
+    );
+    let told = users.iter().zip(ids).zip(made);
+    Ok(told
+        .map(|((user_id, id), (_, kind))| Event { id, kind, user_id: user_id.utf8.clone(), at, remaining, low })
+        .collect())
+}
+
+/// What making a set active was, from the number of the replaced one in the second column.
+fn kind_of_new(row: &Row<'_>) -> Kind {
+    if row.get::<i32>(2).is_some() { Kind::Replaced } else { Kind::Generated }
 }
 
 /// Makes the set the user's pending one; a former pending set is gone, the active one stays.

@@ -74,7 +74,7 @@ def malformed(lab, record):
 def read(lab, record):
     server = lab.server("durable")
     database = lab.copy(server, "read", lab.template(server, "hashed", lab.users))
-    scripts = {name: joined("any_user", name) for name in ("remaining", "status", "count")}
+    scripts = {name: joined("any_user", name) for name in ("remaining", "status", "count", "no_table")}
     unused = server.sql(database, "SELECT backup_codes_remaining(1), remaining FROM backup_codes_status(1)")
     if unused != "10|10":
         raise Failure("the users have no ten codes")

@@ -12,6 +12,10 @@ SELECT extract(epoch FROM clock_timestamp()) - :begun;
 \! awk '/^(RssAnon|VmHWM)/ {{print $2}}' /proc/$BACKEND/status
 """
 
+# The database that ours start with anew each time, and how they enrol.
+OURS = "enrol_ours"
+FILES = {"default": "enrol", "each": "enrol_each"}
+
 
 def timed(server, database, file, users):
     """Seconds, and the peak of resident memory and the private memory of the backend in MiB."""
@@ -32,20 +36,20 @@ def measure_size(lab, record, users, rounds):
         if name == "bare":
             server.sql(bare, "TRUNCATE backup_codes.account, backup_codes.code, backup_codes.event")
         else:
-            lab.copy(server, "enrol_default", template)
+            lab.copy(server, OURS, template)
 
     def measure(name):
         if name == "bare":
             seconds, _, _ = timed(server, bare, "bare_enrol", users)
         else:
-            seconds, peak, private = timed(server, "enrol_default", "enrol", users)
+            seconds, peak, private = timed(server, OURS, FILES[name], users)
             record.add(name, peak, "peak of resident memory, shared buffers included", "MiB", users)
             record.add(name, private, "private memory", "MiB", users)
         record.add(name, users / seconds, "enrolment", "users/s", users)
 
-    lab.interleave(record, ["default", "bare"], measure, prepare, server, rounds)
+    lab.interleave(record, [*FILES, "bare"], measure, prepare, server, rounds)
     lab.drop(server, bare)
-    lab.drop(server, "enrol_default")
+    lab.drop(server, OURS)
 
 
 def bulk(lab, record):

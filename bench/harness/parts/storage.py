@@ -11,13 +11,15 @@ OPERATIONS = 500
 
 def disk(lab, record):
     server = lab.server("processor")
-    database = lab.copy(server, "disk", lab.template(server, "extension", 0))
-    server.file(database, "enrol", users=DISK_USERS)
-    codes = int(server.sql(database, "SELECT count(*) FROM backup_codes.code"))
-    server.sql(database, "VACUUM")
-    for line in server.file(database, "sizes").splitlines():
-        relation, size = line.split("|")
-        record.add(relation, int(size) / codes, "size", "bytes/code")
+    template = lab.template(server, "extension", 0)
+    for file, what in (("enrol", "size"), ("enrol_random", "size, users one by one in random order")):
+        database = lab.copy(server, "disk", template)
+        server.file(database, file, users=DISK_USERS)
+        codes = int(server.sql(database, "SELECT count(*) FROM backup_codes.code"))
+        server.sql(database, "VACUUM")
+        for line in server.file(database, "sizes").splitlines():
+            relation, size = line.split("|")
+            record.add(relation, int(size) / codes, what, "bytes/code")
     lab.drop(server, database)
 
 

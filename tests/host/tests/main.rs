@@ -3,6 +3,7 @@
 mod argon2;
 mod bulk;
 mod crash;
+mod delivery;
 mod doctor;
 mod dump_restore;
 mod encodings;

@@ -1,0 +1,1 @@
+SELECT * FROM backup_codes_status(NULL::bigint);
