@@ -23,7 +23,7 @@ def bare_argon2id():
 
 def short_codes(lab, server, database):
     lab.copy(server, database, lab.template(server, "shown", USERS, ARGON2ID))
-    if server.sql(database, "SELECT DISTINCT scheme FROM backup_codes.account") != "argon2id":
+    if server.sql(database, "SELECT DISTINCT scheme FROM backup_codes.overview") != "argon2id":
         raise Failure("short codes are not hashed with Argon2id")
     return database
 
