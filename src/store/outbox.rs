@@ -65,22 +65,36 @@ pub fn release(lease: &Lease, events: pg_sys::Datum, due: Timestamp) -> usize {
 /// and it does no harm to be told again.
 const LOOK_BACK: i64 = 600_000_000;
 
+/// What an earlier look found.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// The event that waited then, or the one that was written.
+    due: Timestamp,
+    /// For how long it had waited.
+    age: i64,
+}
+
 thread_local! {
-    /// Where the next look begins. Before the events that wait lie the index entries of those that were claimed, until they are
-    /// vacuumed: whoever began at the first of them would pass over all of them for each event.
-    static LOOKED: Cell<Timestamp> = const { Cell::new(0) };
+    static SEEN: Cell<Seen> = const { Cell::new(Seen { due: 0, age: LOOK_BACK }) };
 }
 
 /// Whether another event waits to be claimed than the one of that time, on the snapshot of the calling statement: what this one
-/// changes does not count. What has come to wait behind the back of an earlier look is not seen; then there is one
-/// notification too many.
+/// changes does not count.
+///
+/// Before the events that wait lie the index entries of those that were claimed, until they are vacuumed; whoever began at the
+/// first of them would pass over all of them. So the first look is for events as old as the last one that was found, since a
+/// busy mailer keeps its distance, and the second goes on from that one. What has come to wait behind its back is not seen;
+/// then there is one notification too many.
 pub fn waiting(at: Timestamp) -> bool {
     let now = clock::now();
-    let from = LOOKED.get().max(now - LOOK_BACK);
+    let seen = SEEN.get();
     let found = connected(|| {
-        let rows = statements::WAITING.execute(Snapshot::Callers, [timestamp(from), timestamp(now)]);
-        rows.first().and_then(|row| row.get(1))
+        [now - seen.age, seen.due].into_iter().find_map(|from| {
+            let parameters = [timestamp(from.max(now - LOOK_BACK)), timestamp(now)];
+            statements::WAITING.execute(Snapshot::Callers, parameters).first()?.get::<Timestamp>(1)
+        })
     });
-    LOOKED.set(found.unwrap_or(at));
+    let due = found.unwrap_or(at);
+    SEEN.set(Seen { due, age: (now - due) + (now - due) / 8 });
     found.is_some()
 }
