@@ -131,8 +131,7 @@ impl Format {
 
     /// Draws `count` distinct codes. A collision is drawn again: with six decimal digits and a hundred codes it happens
     /// in one set of two hundred, with the default it never will.
-    pub fn draw(self, count: usize) -> Result<Vec<Symbols>, SysError> {
-        let mut entropy = Entropy::new();
+    pub fn draw(self, count: usize, entropy: &mut Entropy) -> Result<Vec<Symbols>, SysError> {
         let mut codes: Vec<Symbols> = Vec::with_capacity(count);
         while codes.len() < count {
             let mut code = Zeroizing::new(Vec::with_capacity(self.random_symbols()));
@@ -214,14 +213,16 @@ fn times_generator(value: u8) -> u8 {
     if shifted & 0x20 == 0 { shifted } else { shifted ^ 0b10_0101 }
 }
 
-/// Random bytes straight from the operating system, read in blocks: no generator state that a fork could copy.
-struct Entropy {
+/// Random bytes straight from the operating system, read in blocks: no generator state that a fork could copy, as long as it
+/// lives no longer than a call.
+pub struct Entropy {
     block: Zeroizing<[u8; 256]>,
     used: usize,
 }
 
 impl Entropy {
-    fn new() -> Self {
+    /// Reads nothing yet.
+    pub fn new() -> Self {
         Self { block: Zeroizing::new([0; 256]), used: 256 }
     }
 
@@ -232,6 +233,15 @@ impl Entropy {
         }
         self.used += 1;
         Ok(self.block[self.used - 1])
+    }
+
+    /// Fills an array.
+    pub fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SysError> {
+        let mut bytes = [0; N];
+        for byte in &mut bytes {
+            *byte = self.byte()?;
+        }
+        Ok(bytes)
     }
 }
 

@@ -79,8 +79,17 @@ impl Reason {
 
 /// A new id, ordered by time.
 pub fn new_id(at: Timestamp) -> Result<uuid::Uuid> {
-    let random = crate::code::random_bytes()?;
-    Ok(uuid::Builder::from_unix_timestamp_millis(clock::unix_millis(at), &random).into_uuid())
+    Ok(id_of(at, crate::code::random_bytes()?))
+}
+
+/// As many new ids.
+pub fn new_ids(at: Timestamp, count: usize) -> Result<Vec<uuid::Uuid>> {
+    let mut entropy = crate::code::Entropy::new();
+    (0..count).map(|_| Ok(id_of(at, entropy.bytes()?))).collect()
+}
+
+fn id_of(at: Timestamp, random: [u8; 10]) -> uuid::Uuid {
+    uuid::Builder::from_unix_timestamp_millis(clock::unix_millis(at), &random).into_uuid()
 }
 
 /// How an event was announced, if at all.

@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 use crate::attempt;
 use crate::call::{self, Call, Interval, SecretText};
 use crate::clock::{self, Timestamp};
-use crate::code::{Format, Symbols, random_bytes};
+use crate::code::{Entropy, Format, Symbols};
 use crate::commit;
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -117,8 +117,9 @@ impl Order {
 
     /// Draws the codes of a set.
     fn draw(&self, user_id: &UserId, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
-        let codes = self.format.draw(self.count)?;
-        let salt = random_bytes()?;
+        let mut entropy = Entropy::new();
+        let codes = self.format.draw(self.count, &mut entropy)?;
+        let salt = entropy.bytes()?;
         let mut hashed = Vec::with_capacity(codes.len());
         for (ordinal, code) in (1..).zip(&codes) {
             // A slow hash for each of a hundred codes takes seconds: let a timeout or a cancel in.

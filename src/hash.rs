@@ -3,9 +3,11 @@
 //! Invariant: the digest binds the code to its user and its set, so a row copied to another user opens nothing. A code of
 //! at least 112 random bits needs no slow hash; a shorter one gets Argon2id (NIST SP 800-63B-4 §3.1.2.2, ASVS 5.0 §6.5.2).
 
+use std::cell::Cell;
+
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use hmac::{Hmac, KeyInit, Mac};
-use memmap2::{Advice, MmapMut};
+use memmap2::{Advice, MmapMut, UncheckedAdvice};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -85,10 +87,9 @@ impl Scheme {
                 let params = Params::new(memory, iterations, LANES, Some(DIGEST_LEN)).map_err(HashError)?;
                 let mut input = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
                 parts.iter().for_each(|part| input.extend_from_slice(part));
-                let mut memory = Memory::new(params.block_count())?;
-                Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                    .hash_password_into_with_memory(&input, salt, &mut *digest, memory.blocks())
-                    .map_err(HashError)?;
+                let blocks = params.block_count();
+                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+                in_memory(blocks, |memory| argon2.hash_password_into_with_memory(&input, salt, &mut *digest, memory))?;
             }
         }
         if let Some(key) = key {
@@ -100,23 +101,33 @@ impl Scheme {
     }
 }
 
-/// The memory of one Argon2id, given back to the system at its end: a backend must not keep it. In huge pages where the system
-/// has them, since to be given 19 MiB in small ones takes as long as half of the hash.
-struct Memory(MmapMut);
+thread_local! {
+    /// The memory of the last Argon2id, which the system may take back at any time.
+    static MEMORY: Cell<Option<MmapMut>> = const { Cell::new(None) };
+}
 
-impl Memory {
-    fn new(blocks: usize) -> Result<Self, HashError> {
-        let map = MmapMut::map_anon(blocks * Block::SIZE).map_err(|_| HashError(argon2::Error::OutOfMemory))?;
-        // Small pages will do where there are no others.
-        let _ = map.advise(Advice::HugePage);
-        Ok(Self(map))
+/// Runs an Argon2id in memory for that many blocks, with whatever is in it: every block is written before it is read.
+///
+/// To be given 19 MiB anew for each takes as long as half of the hash. So the memory comes in huge pages, where the system has
+/// them, and stays mapped; but the system is told that nothing in it is needed any more, and takes the pages when it wants them.
+fn in_memory<T>(blocks: usize, body: impl FnOnce(&mut [Block]) -> Result<T, argon2::Error>) -> Result<T, HashError> {
+    let size = blocks * Block::SIZE;
+    let mut map = match MEMORY.take().filter(|map| map.len() == size) {
+        Some(map) => map,
+        None => {
+            let map = MmapMut::map_anon(size).map_err(|_| HashError(argon2::Error::OutOfMemory))?;
+            // Small pages will do where there are no others.
+            let _ = map.advise(Advice::HugePage);
+            map
+        }
+    };
+    // SAFETY: a block is an array of integers, for which any bits will do; the mapping is aligned to a page and holds as many.
+    let result = body(unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), blocks) });
+    // SAFETY: the mapping is private, and what is in it is not read again. Where this fails, it is unmapped.
+    if unsafe { map.unchecked_advise(UncheckedAdvice::Free) }.is_ok() {
+        MEMORY.set(Some(map));
     }
-
-    fn blocks(&mut self) -> &mut [Block] {
-        // SAFETY: a block is an array of integers, for which any bits will do; the mapping is aligned to a page and holds a whole
-        // number of blocks.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() / Block::SIZE) }
-    }
+    result.map_err(HashError)
 }
 
 /// HMAC-SHA-256.

@@ -9,7 +9,7 @@ use super::{News, act, array, bytes, event, letter, shared, statements, timestam
 use crate::clock::Timestamp;
 use crate::code::{Alphabet, Format};
 use crate::error::{Error, Result};
-use crate::events::{Event, Kind, Reason, new_id};
+use crate::events::{Event, Kind, Reason, new_id, new_ids};
 use crate::hash::{CodeHash, HASH_LEN, Salt, Scheme};
 use crate::keys::KeyRef;
 use crate::settings;
@@ -212,7 +212,7 @@ pub fn replace_many(users: &[UserId], sets: &[NewSet], at: Timestamp) -> Result<
         ],
     );
 
-    let ids = users.iter().map(|_| new_id(at)).collect::<Result<Vec<_>>>()?;
+    let ids = new_ids(at, users.len())?;
     let [at_datum, due, context, _] = shared(at);
     let remaining = first.codes.len() as i16;
     let low = i32::from(remaining) <= settings::low();

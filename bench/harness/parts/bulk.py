@@ -12,8 +12,7 @@ SELECT extract(epoch FROM clock_timestamp()) - :begun;
 \! awk '/^(RssAnon|VmHWM)/ {{print $2}}' /proc/$BACKEND/status
 """
 
-# The database that ours start with anew each time, and how they enrol.
-OURS = "enrol_ours"
+# How ours enrol, each in a database that is new every time.
 FILES = {"default": "enrol", "each": "enrol_each"}
 
 
@@ -36,20 +35,21 @@ def measure_size(lab, record, users, rounds):
         if name == "bare":
             server.sql(bare, "TRUNCATE backup_codes.account, backup_codes.code, backup_codes.event")
         else:
-            lab.copy(server, OURS, template)
+            lab.copy(server, f"enrol_{name}", template)
 
     def measure(name):
         if name == "bare":
             seconds, _, _ = timed(server, bare, "bare_enrol", users)
         else:
-            seconds, peak, private = timed(server, OURS, FILES[name], users)
+            seconds, peak, private = timed(server, f"enrol_{name}", FILES[name], users)
             record.add(name, peak, "peak of resident memory, shared buffers included", "MiB", users)
             record.add(name, private, "private memory", "MiB", users)
         record.add(name, users / seconds, "enrolment", "users/s", users)
 
     lab.interleave(record, [*FILES, "bare"], measure, prepare, server, rounds)
     lab.drop(server, bare)
-    lab.drop(server, OURS)
+    for name in FILES:
+        lab.drop(server, f"enrol_{name}")
 
 
 def bulk(lab, record):
