@@ -35,7 +35,7 @@ pub use sets::{
     status, take,
 };
 #[cfg(any(test, feature = "pg_test"))]
-pub use statements::{ALL as STATEMENTS, OUTBOX as OUTBOX_STATEMENTS};
+pub use statements::{ALL as STATEMENTS, MANY as STATEMENTS_ABOUT_MANY, OUTBOX as OUTBOX_STATEMENTS};
 
 fn user(user_id: &UserId) -> Option<pg_sys::Datum> {
     Some(varlena_datum(&user_id.stored))

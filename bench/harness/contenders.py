@@ -27,6 +27,7 @@ CONTENDERS = {
         Contender("hand_notify", "hand_notify"),
         Contender("default", "consume", options=OFF),
         Contender("keyed", "consume", "keyed", OFF, keyed=True),
+        Contender("partitioned", "consume", "partitioned", OFF),
         Contender("each", "consume", options={"backup_codes.notify": "each"}),
         Contender("coalesced", "consume", options={"backup_codes.notify": "coalesced"}),
     )

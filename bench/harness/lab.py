@@ -63,7 +63,7 @@ class Lab:
         if (server.directory, name) not in self._templates:
             server.sql("postgres", f"CREATE DATABASE {name}")
             server.file(name, "template_extension")
-            if kind in ("hashed", "keyed", "bare"):
+            if kind in ("hashed", "keyed", "bare", "partitioned"):
                 server.file(name, "accounts", users=users)
             if kind == "hashed":
                 server.file(name, "hand")

@@ -69,6 +69,8 @@ A well-formed wrong code for a user who has a set, and for one who does not exis
 a known user writes and flushes the count, one on a stranger does not."""),
     "clients": ("By number of clients", """\
 A right code with fsync on, notify off, from 1 to 64 clients. Percentiles are those of the transactions that pgbench logged."""),
+    "partitions": ("With partitions", """\
+A right code with fsync off, on plain tables and on tables in 16 partitions as `sql/partition.sql` makes them."""),
     "size": ("By number of stored codes", """\
 A right code with fsync off, by stored codes: time is the reciprocal of throughput. The tables are in shared buffers as far as
 these hold them."""),

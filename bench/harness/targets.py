@@ -97,6 +97,7 @@ TARGETS = [
 
 # Computed the same way, without a target.
 FIGURES = [
+    ("partitions", "16 partitions against plain tables", over("partitioned", "default")),
     ("read", "a function that returns the columns of status and reads nothing, against the bare count",
      over("no_table", "count")),
     ("bulk", "100,000 users one by one in one statement, against inserting the same rows",

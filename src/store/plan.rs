@@ -124,16 +124,26 @@ pub fn connected<T>(body: impl FnOnce() -> T) -> T {
 /// nothing, and put back in drop, on an error as well.
 struct Planner {
     seqscan: bool,
+    hashjoin: bool,
+    mergejoin: bool,
     jit: bool,
 }
 
 impl Planner {
-    /// No compiling, which takes longer than any of our statements runs; and sequential scans only where they are meant.
+    /// No compiling, which takes longer than any of our statements runs; and whole tables are looked through only where that is
+    /// meant, be it for a sequential scan or for a join: a generic plan takes a LIMIT for a tenth of the table.
     fn restrict(may_scan: bool) -> Self {
         // SAFETY: variables of this backend, which has one thread.
         unsafe {
-            let before = Self { seqscan: pg_sys::enable_seqscan, jit: pg_sys::jit_enabled };
-            pg_sys::enable_seqscan = may_scan;
+            let before = Self {
+                seqscan: pg_sys::enable_seqscan,
+                hashjoin: pg_sys::enable_hashjoin,
+                mergejoin: pg_sys::enable_mergejoin,
+                jit: pg_sys::jit_enabled,
+            };
+            pg_sys::enable_seqscan &= may_scan;
+            pg_sys::enable_hashjoin &= may_scan;
+            pg_sys::enable_mergejoin &= may_scan;
             pg_sys::jit_enabled = false;
             before
         }
@@ -145,6 +155,8 @@ impl Drop for Planner {
         // SAFETY: as in restrict.
         unsafe {
             pg_sys::enable_seqscan = self.seqscan;
+            pg_sys::enable_hashjoin = self.hashjoin;
+            pg_sys::enable_mergejoin = self.mergejoin;
             pg_sys::jit_enabled = self.jit;
         }
     }

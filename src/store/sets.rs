@@ -185,7 +185,8 @@ pub fn replace_many(users: &[UserId], sets: &[NewSet], at: Timestamp) -> Result<
     // The number of each user's set, and what became of a former one.
     let made: HashMap<Vec<u8>, (i32, Kind)> =
         rows.iter().filter_map(|row| Some((row.bytes(3)?, (row.get(1)?, kind_of_new(&row))))).collect();
-    let made: Vec<(i32, Kind)> = users.iter().filter_map(|user_id| made.get(&user_id.stored).copied()).collect();
+    let made: Option<Vec<(i32, Kind)>> = users.iter().map(|user_id| made.get(&user_id.stored).copied()).collect();
+    let made = made.ok_or(Error::Damaged("an account was written and is not there"))?;
 
     let had: Vec<_> =
         users.iter().zip(&made).filter(|(_, (set_no, _))| *set_no > 1).map(|(user_id, _)| user_id).collect();

@@ -530,6 +530,21 @@ pub static KEYS_IN_USE: Statement = Statement::scanning(
 pub static OUTBOX: &[(&str, &Statement)] =
     &[("claim", &CLAIM), ("acknowledge", &ACKNOWLEDGE), ("release", &RELEASE), ("waiting", &WAITING)];
 
+/// Every statement about many users, for the tests.
+#[cfg(any(test, feature = "pg_test"))]
+pub static MANY: &[(&str, &Statement)] = &[
+    ("activate_many", &ACTIVATE_MANY),
+    ("clear_many", &CLEAR_MANY),
+    ("make_many", &MAKE_MANY),
+    ("tell_many", &TELL_MANY),
+    ("revocable", &REVOCABLE),
+    ("revoke", &REVOKE),
+    ("purgeable", &PURGEABLE),
+    ("lock_idle", &LOCK_IDLE),
+    ("purge", &PURGE),
+    ("keys_in_use", &KEYS_IN_USE),
+];
+
 /// Every statement about one user, for the tests.
 #[cfg(any(test, feature = "pg_test"))]
 pub static ALL: &[(&str, &Statement)] = &[

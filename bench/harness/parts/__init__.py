@@ -21,6 +21,7 @@ SHORT = {
 LONG = {
     "clients": consume.clients,
     "size": consume.size,
+    "partitions": consume.partitions,
     "drain_delivered": outbox.drain_delivered,
     "enrol": bulk.enrol,
 }

@@ -54,8 +54,16 @@ class ShownSupply(Supply):
 
 
 def processor(lab, record):
+    compare(lab, record, ("bare", "hand", "default", "keyed"))
+
+
+def partitions(lab, record):
+    compare(lab, record, ("default", "partitioned"))
+
+
+def compare(lab, record, names):
     server = lab.server("processor")
-    supplies = [Supply(lab, server, CONTENDERS[name], CLIENTS) for name in ("bare", "hand", "default", "keyed")]
+    supplies = [Supply(lab, server, CONTENDERS[name], CLIENTS) for name in names]
 
     def measure(supply):
         record.add(supply.contender.name, supply.spend().tps)

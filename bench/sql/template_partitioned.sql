@@ -1,0 +1,3 @@
+\ir template_hashed.sql
+\set partitions 16
+\ir ../../sql/partition.sql
