@@ -25,17 +25,19 @@ pays for no hash; `bare_delete` is the DELETE alone; `hand` is PL/pgSQL with pgc
     "wrong": ("A wrong code", """\
 16 clients try codes that nobody has on users who have sets, with fsync on and off. `bare` is one statement with the DELETE that
 finds nothing and the UPDATE of the counter. The failures that were counted must be as many as the transactions. Locking is out
-of the way, with `max_failures` at 100."""),
+of the way, with `max_failures` at 100. What the bare statement need not do: read the account before, since nothing can be
+hashed without its salt, and switch to the owner and the search_path of a function."""),
     "malformed": ("A mistyped code", """\
 16 clients send a code of the default form in which one letter is wrong, so that the check symbol tells. `select_1` is the
 statement `SELECT 1`."""),
     "read": ("What a page reads", """\
 16 clients ask for users in random order. `count` is `SELECT count(*)` on the code table with the user's id.
 `no_table` is status for no user at all: it reads nothing, and shows what a function costs that returns a table of eleven
-columns."""),
+columns. Most of what status takes more than remaining is that, and the rest the look for a pending set."""),
     "notify": ("Notifying while a mailer works", """\
 16 and then 64 clients spend right codes, with fsync on, while one more client claims and acknowledges events in batches of 100,
-in two transactions as a mailer does. The mailer is the same with `backup_codes.notify` off and coalesced."""),
+in two transactions as a mailer does. The mailer is the same with `backup_codes.notify` off and coalesced. What coalesced costs is the look for waiting events:
+with many clients it passes over events that others have not committed yet, or that were claimed a moment ago."""),
     "drain": ("Draining events", """\
 One client claims and acknowledges 100,000 waiting events in batches of 100, with fsync on. None may be left."""),
     "drain_delivered": ("Draining events beside many delivered ones", "The same with 10,000,000 delivered events in the table."),
