@@ -29,7 +29,7 @@ lint: setup ## Checks formatting and lints; warnings are errors
 bench: setup ## Measures against bare SQL and what one would write by hand, in 10 minutes; writes docs/performance.md
 	@bench/run
 
-bench-full: setup ## The same with the curves by clients, stored codes and enrolled users, in an hour or two
+bench-full: setup ## The same with the curves by clients, stored codes and enrolled users, half an hour more
 	@bench/run --full
 
 fuzz: setup ## Fuzzes the parsers of codes and key files, FUZZ_SECONDS each

@@ -324,7 +324,16 @@ impl Session for Client {
 
 /// A field of a process's status in kB, for instance RssAnon or VmHWM.
 pub fn memory(pid: i32, field: &str) -> i64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process on this machine");
+    kilobytes(pid, "status", field)
+}
+
+/// Private memory of a process in kB, but for what the system may take without asking.
+pub fn needed_memory(pid: i32) -> i64 {
+    kilobytes(pid, "smaps_rollup", "Anonymous") - kilobytes(pid, "smaps_rollup", "LazyFree")
+}
+
+fn kilobytes(pid: i32, file: &str, field: &str) -> i64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/{file}")).expect("a process on this machine");
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect("the field");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
