@@ -7,17 +7,17 @@ mod server;
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::call::Call;
-use crate::code::STRONG_BITS;
-use crate::encoding;
-use crate::error::{Error, Result};
-use crate::keyring::Keyring;
-use crate::keys;
+use crate::key_file;
+use crate::pg::call::Call;
+use crate::pg::encoding;
+use crate::pg::error::{Error, Result};
 use crate::settings;
 use crate::store::{
     self,
     checks::{self, Counts, Finding, KeyedSets, StoredFormat},
 };
+use backup_codes_core::code::STRONG_BITS;
+use backup_codes_core::keyring::Keyring;
 use server::Issuer;
 
 /// Below this a code is held by the throttle alone (NIST SP 800-63B-4 §3.1.2.2).
@@ -111,11 +111,11 @@ pub fn doctor(call: &Call) -> Result<pg_sys::Datum> {
 }
 
 fn text(text: String) -> Option<pg_sys::Datum> {
-    Some(crate::call::varlena_datum(&encoding::from_utf8(text)))
+    Some(crate::pg::call::varlena_datum(&encoding::from_utf8(text)))
 }
 
 fn examine() -> Vec<(&'static str, Verdict)> {
-    let keyring = keys::all();
+    let keyring = key_file::all();
     let loaded = keyring.as_ref().ok().and_then(Option::as_ref);
     let sets = checks::keyed_sets();
     let counts = checks::counts();
@@ -306,7 +306,7 @@ fn keys_missing(keyring: Option<&Keyring>, sets: &[KeyedSets], api: &str) -> Ver
         return Verdict::ok("every key that a set needs is loaded");
     }
     let place = match settings::key_file() {
-        Some(_) => format!("into {}", keys::path_text()),
+        Some(_) => format!("into {}", key_file::path_text()),
         None => "into a file and set backup_codes.key_file to its path".into(),
     };
     Verdict::problem(

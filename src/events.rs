@@ -1,22 +1,10 @@
-//! Events: what every change of a user's codes leaves behind, and how it is announced.
-//!
-//! The row is the truth, written by the statement that makes the change. A notification is a hint, delivered when the
-//! transaction commits, and nothing is lost without it.
+//! Events: what every change of a user's codes leaves behind. The row is the truth, written in the transaction that makes the
+//! change.
 
-use std::cell::Cell;
-use std::ffi::{CString, c_char, c_void};
-use std::fmt::Write;
+use backup_codes_core::code::{Entropy, random_bytes};
 
-use pgrx::{pg_guard, pg_sys};
-use serde_json::json;
-
-use crate::clock::{self, Timestamp};
-use crate::error::Result;
-use crate::settings::{self, Notify, NotifyPayload};
-use crate::store;
-
-/// Notifications of one transaction; what comes after them is announced as one. A million pending ones take 310 MB.
-const MAX_NOTIFICATIONS: u32 = 64;
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::error::Result;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,26 +67,17 @@ impl Reason {
 
 /// A new id, ordered by time.
 pub fn new_id(at: Timestamp) -> Result<uuid::Uuid> {
-    Ok(id_of(at, crate::code::random_bytes()?))
+    Ok(id_of(at, random_bytes()?))
 }
 
 /// As many new ids.
 pub fn new_ids(at: Timestamp, count: usize) -> Result<Vec<uuid::Uuid>> {
-    let mut entropy = crate::code::Entropy::new();
+    let mut entropy = Entropy::new();
     (0..count).map(|_| Ok(id_of(at, entropy.bytes()?))).collect()
 }
 
 fn id_of(at: Timestamp, random: [u8; 10]) -> uuid::Uuid {
     uuid::Builder::from_unix_timestamp_millis(clock::unix_millis(at), &random).into_uuid()
-}
-
-/// How an event was announced, if at all.
-#[derive(PartialEq, Eq)]
-pub enum Announced {
-    /// By itself, or not at all.
-    Singly,
-    /// Together with all that follow.
-    Many,
 }
 
 /// An event that was written.
@@ -115,89 +94,4 @@ pub struct Event {
     pub remaining: i16,
     /// Few or none left.
     pub low: bool,
-}
-
-impl Event {
-    /// Announces the event, as the settings say.
-    pub fn announce(&self) -> Announced {
-        let sent = SENT.get();
-        let due = match settings::notify() {
-            Notify::Each => true,
-            Notify::Off => false,
-            // One that this transaction sent is enough, and so is one for an event that waits already.
-            Notify::Coalesced => looking_conflicts() || (sent == 0 && !store::waiting(self.at)),
-        };
-        if !due {
-            return Announced::Singly;
-        }
-        SENT.set(sent.saturating_add(1));
-        // PostgreSQL drops a notification that the transaction already has, so the last one is sent for every event more:
-        // it stands even when the savepoint around the first of them is rolled back.
-        let many = sent >= MAX_NOTIFICATIONS;
-        let payload = if many {
-            json!({"event": "many"})
-        } else {
-            match settings::notify_payload() {
-                NotifyPayload::Id => json!({"event": self.kind.name(), "event_id": self.id.to_string()}),
-                NotifyPayload::Full => json!({
-                    "event": self.kind.name(),
-                    "event_id": self.id.to_string(),
-                    "user_id": self.user_id,
-                    "remaining": self.remaining,
-                    "low": self.low,
-                    "at": clock::rfc3339(self.at),
-                }),
-            }
-        };
-        send(&settings::channel(), &ascii(&payload.to_string()));
-        if many { Announced::Many } else { Announced::Singly }
-    }
-}
-
-/// At SERIALIZABLE a look at what waits makes the events of unrelated users conflict.
-fn looking_conflicts() -> bool {
-    // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32 }
-}
-
-/// JSON in ASCII, which every server encoding can carry.
-fn ascii(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii() {
-            text.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "\\u{unit:04x}");
-            }
-        }
-    }
-    text
-}
-
-fn send(channel: &CString, payload: &str) {
-    unsafe extern "C-unwind" {
-        fn Async_Notify(channel: *const c_char, payload: *const c_char);
-    }
-    let payload = CString::new(payload).unwrap_or_default();
-    // SAFETY: both strings are NUL-terminated and copied; the channel's length is checked by its setting, and the payload is
-    // far below PostgreSQL's 8,000 bytes.
-    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| Async_Notify(channel.as_ptr(), payload.as_ptr())) };
-}
-
-thread_local! {
-    /// Notifications of this transaction.
-    static SENT: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Begins to count notifications by transaction.
-pub fn register() {
-    // SAFETY: the callback lives as long as the backend and does nothing that could fail.
-    unsafe { pg_sys::RegisterXactCallback(Some(forget_sent), std::ptr::null_mut()) };
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn forget_sent(_event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
-    SENT.set(0);
 }

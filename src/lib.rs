@@ -7,26 +7,13 @@ compile_error!("backup_codes must be built with panic = \"unwind\": a panic has 
 
 use pgrx::prelude::*;
 
-mod attempt;
-mod call;
-mod clock;
-mod code;
-mod commit;
-mod confirm;
-mod disable;
+mod announce;
+mod api;
 mod doctor;
-mod encoding;
-mod error;
 mod events;
-mod forget;
-mod generate;
-mod hash;
-mod keyring;
-mod keys;
-mod maintain;
-mod outbox;
+mod key_file;
+mod pg;
 mod settings;
-mod status;
 mod store;
 mod user_id;
 
@@ -41,69 +28,69 @@ extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
-    events::register();
+    announce::register();
 }
 
-call::sql_functions! {
-    generate::generate =>
+pg::call::sql_functions! {
+    api::generate::generate =>
         Bigint backup_codes_generate_bigint "pg_finfo_backup_codes_generate_bigint",
         Uuid backup_codes_generate_uuid "pg_finfo_backup_codes_generate_uuid",
         Text backup_codes_generate_text "pg_finfo_backup_codes_generate_text";
-    generate::generate_many =>
+    api::generate::generate_many =>
         Bigint backup_codes_generate_many_bigint "pg_finfo_backup_codes_generate_many_bigint",
         Uuid backup_codes_generate_many_uuid "pg_finfo_backup_codes_generate_many_uuid",
         Text backup_codes_generate_many_text "pg_finfo_backup_codes_generate_many_text";
-    generate::prepare =>
+    api::generate::prepare =>
         Bigint backup_codes_prepare_bigint "pg_finfo_backup_codes_prepare_bigint",
         Uuid backup_codes_prepare_uuid "pg_finfo_backup_codes_prepare_uuid",
         Text backup_codes_prepare_text "pg_finfo_backup_codes_prepare_text";
-    confirm::confirm =>
+    api::confirm::confirm =>
         Bigint backup_codes_confirm_bigint "pg_finfo_backup_codes_confirm_bigint",
         Uuid backup_codes_confirm_uuid "pg_finfo_backup_codes_confirm_uuid",
         Text backup_codes_confirm_text "pg_finfo_backup_codes_confirm_text";
-    confirm::confirm_unproved =>
+    api::confirm::confirm_unproved =>
         Bigint backup_codes_confirm_unproved_bigint "pg_finfo_backup_codes_confirm_unproved_bigint",
         Uuid backup_codes_confirm_unproved_uuid "pg_finfo_backup_codes_confirm_unproved_uuid",
         Text backup_codes_confirm_unproved_text "pg_finfo_backup_codes_confirm_unproved_text";
-    confirm::cancel =>
+    api::confirm::cancel =>
         Bigint backup_codes_cancel_bigint "pg_finfo_backup_codes_cancel_bigint",
         Uuid backup_codes_cancel_uuid "pg_finfo_backup_codes_cancel_uuid",
         Text backup_codes_cancel_text "pg_finfo_backup_codes_cancel_text";
-    generate::regenerate =>
+    api::generate::regenerate =>
         Bigint backup_codes_regenerate_bigint "pg_finfo_backup_codes_regenerate_bigint",
         Uuid backup_codes_regenerate_uuid "pg_finfo_backup_codes_regenerate_uuid",
         Text backup_codes_regenerate_text "pg_finfo_backup_codes_regenerate_text";
-    disable::disable =>
+    api::disable::disable =>
         Bigint backup_codes_disable_bigint "pg_finfo_backup_codes_disable_bigint",
         Uuid backup_codes_disable_uuid "pg_finfo_backup_codes_disable_uuid",
         Text backup_codes_disable_text "pg_finfo_backup_codes_disable_text";
-    disable::disable_gated =>
+    api::disable::disable_gated =>
         Bigint backup_codes_disable_gated_bigint "pg_finfo_backup_codes_disable_gated_bigint",
         Uuid backup_codes_disable_gated_uuid "pg_finfo_backup_codes_disable_gated_uuid",
         Text backup_codes_disable_gated_text "pg_finfo_backup_codes_disable_gated_text";
-    attempt::consume =>
+    api::attempt::consume =>
         Bigint backup_codes_consume_bigint "pg_finfo_backup_codes_consume_bigint",
         Uuid backup_codes_consume_uuid "pg_finfo_backup_codes_consume_uuid",
         Text backup_codes_consume_text "pg_finfo_backup_codes_consume_text";
-    attempt::attempt =>
+    api::attempt::attempt =>
         Bigint backup_codes_attempt_bigint "pg_finfo_backup_codes_attempt_bigint",
         Uuid backup_codes_attempt_uuid "pg_finfo_backup_codes_attempt_uuid",
         Text backup_codes_attempt_text "pg_finfo_backup_codes_attempt_text";
-    status::remaining =>
+    api::status::remaining =>
         Bigint backup_codes_remaining_bigint "pg_finfo_backup_codes_remaining_bigint",
         Uuid backup_codes_remaining_uuid "pg_finfo_backup_codes_remaining_uuid",
         Text backup_codes_remaining_text "pg_finfo_backup_codes_remaining_text";
-    status::status =>
+    api::status::status =>
         Bigint backup_codes_status_bigint "pg_finfo_backup_codes_status_bigint",
         Uuid backup_codes_status_uuid "pg_finfo_backup_codes_status_uuid",
         Text backup_codes_status_text "pg_finfo_backup_codes_status_text";
-    outbox::claim => None backup_codes_events_claim "pg_finfo_backup_codes_events_claim";
-    outbox::ack => None backup_codes_events_ack "pg_finfo_backup_codes_events_ack";
-    outbox::release => None backup_codes_events_release "pg_finfo_backup_codes_events_release";
-    forget::forget_user => None backup_codes_forget_user "pg_finfo_backup_codes_forget_user";
-    maintain::revoke_all => None backup_codes_revoke_all "pg_finfo_backup_codes_revoke_all";
-    maintain::purge => None backup_codes_purge "pg_finfo_backup_codes_purge";
-    maintain::keys => None backup_codes_keys "pg_finfo_backup_codes_keys";
+    api::mailer::claim => None backup_codes_events_claim "pg_finfo_backup_codes_events_claim";
+    api::mailer::ack => None backup_codes_events_ack "pg_finfo_backup_codes_events_ack";
+    api::mailer::release => None backup_codes_events_release "pg_finfo_backup_codes_events_release";
+    api::user::forget_user => None backup_codes_forget_user "pg_finfo_backup_codes_forget_user";
+    api::operator::revoke_all => None backup_codes_revoke_all "pg_finfo_backup_codes_revoke_all";
+    api::operator::purge => None backup_codes_purge "pg_finfo_backup_codes_purge";
+    api::operator::keys => None backup_codes_keys "pg_finfo_backup_codes_keys";
     doctor::doctor => None backup_codes_doctor "pg_finfo_backup_codes_doctor";
 }
 

@@ -5,9 +5,9 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
 
-use crate::clock::Timestamp;
-use crate::code::{Alphabet, Format, LENGTHS, STRONG_BITS};
-use crate::hash::Scheme;
+use crate::pg::clock::Timestamp;
+use backup_codes_core::code::{Alphabet, Format, LENGTHS, STRONG_BITS};
+use backup_codes_core::hash::Scheme;
 
 #[derive(Clone, Copy, PostgresGucEnum)]
 enum AlphabetSetting {

@@ -18,10 +18,10 @@ mod statements;
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::call::{uuid_datum as uuid, varlena_datum};
-use crate::clock::Timestamp;
-use crate::error::Result;
 use crate::events::{self, Event, Kind, Reason};
+use crate::pg::call::{uuid_datum as uuid, varlena_datum};
+use crate::pg::clock::Timestamp;
+use crate::pg::error::Result;
 use crate::settings;
 use crate::user_id::UserId;
 use plan::{Row, Snapshot, Statement};

@@ -2,9 +2,9 @@
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::call::{self, Call, IdType, text_bytes};
-use crate::encoding;
-use crate::error::{Error, Result};
+use crate::pg::call::{self, Call, IdType, text_bytes};
+use crate::pg::encoding;
+use crate::pg::error::{Error, Result};
 
 /// The longest user id, in bytes of UTF-8.
 pub const MAX_USER_ID: usize = 255;

@@ -1,21 +1,13 @@
 //! What must hold for any input of the code parser and of the key file parser.
 //!
-//! The modules are the extension's own files, which know nothing of PostgreSQL. A function is a fuzz target; it panics where
-//! a promise is broken.
-
-#[path = "../../src/code.rs"]
-pub mod code;
-#[path = "../../src/hash.rs"]
-pub mod hash;
-#[path = "../../src/keyring.rs"]
-pub mod keyring;
+//! A function is a fuzz target; it panics where a promise is broken.
 
 use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use code::{Alphabet, Format, Symbols};
-use keyring::Keyring;
+use backup_codes_core::code::{Alphabet, Format, Symbols};
+use backup_codes_core::keyring::Keyring;
 
 const ALPHABETS: [(Alphabet, &[u8]); 3] = [
     (Alphabet::Base32, b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"),
@@ -120,7 +112,7 @@ pub fn keyring(data: &[u8]) {
 
     match parsed {
         Err(error) => {
-            use keyring::KeyFileError::{Duplicate, Empty, Id, Line, Secret};
+            use backup_codes_core::keyring::KeyFileError::{Duplicate, Empty, Id, Line, Secret};
             let shown = format!("{error} {error:?}");
             let words = data.split(u8::is_ascii_whitespace).filter_map(|word| std::str::from_utf8(word).ok());
             assert!(words.filter(|word| word.len() >= 24).all(|word| !shown.contains(word)), "{shown}");

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::{Status, Verdict, alter_system};
-use crate::code::{Alphabet, Format};
 use crate::settings;
 use crate::store::checks;
+use backup_codes_core::code::{Alphabet, Format};
 
 /// Values of settings by name. One that nobody knows, such as that of a module that is not loaded, has none.
 pub struct Settings {

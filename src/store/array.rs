@@ -3,7 +3,7 @@
 
 use pgrx::pg_sys::{self, BuiltinOid};
 
-use crate::call::varlena_size;
+use crate::pg::call::varlena_size;
 
 /// Size, number of dimensions, offset of the data where there are NULLs, type; and of the only dimension length and lower
 /// bound. The elements follow at once, aligned as it takes.

@@ -9,12 +9,12 @@ use pgrx::{IntoDatum, pg_sys};
 use super::plan::Snapshot;
 use super::sets::{CodeSet, burned, code_set};
 use super::{News, act, bytes, statements, timestamp, user};
-use crate::clock::Timestamp;
-use crate::error::{Error, Result};
 use crate::events::{Event, Kind, Reason};
-use crate::hash::CodeHash;
+use crate::pg::clock::Timestamp;
+use crate::pg::error::{Error, Result};
 use crate::settings;
 use crate::user_id::UserId;
+use backup_codes_core::hash::CodeHash;
 
 /// Where a row was found, its ctid. It lives as long as what else [`connected`](super::connected) allocates.
 #[derive(Clone, Copy)]

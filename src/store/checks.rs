@@ -6,8 +6,8 @@ use pgrx::pg_sys::BuiltinOid::TEXTARRAYOID;
 
 use super::array;
 use super::plan::{Row, Snapshot, Statement};
-use crate::code::{Alphabet, Format};
-use crate::keys::KeyRef;
+use crate::key_file::KeyRef;
+use backup_codes_core::code::{Alphabet, Format};
 
 /// Something that is not as it should be, and the statement that puts it right.
 pub struct Finding {
@@ -266,7 +266,7 @@ static API_SCHEMA: Statement = Statement::scanning(
 
 fn text(row: &Row<'_>, column: usize) -> String {
     let bytes = row.bytes(column).unwrap_or_default();
-    crate::encoding::to_utf8(&bytes).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned())
+    crate::pg::encoding::to_utf8(&bytes).unwrap_or_else(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn findings(statement: &Statement) -> Vec<Finding> {

@@ -4,10 +4,10 @@ use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Rows, Snapshot};
 use super::{array, shared, statements, timestamp};
-use crate::call;
-use crate::clock::Timestamp;
-use crate::error::Result;
 use crate::events::{Event, Kind, new_id};
+use crate::pg::call;
+use crate::pg::clock::Timestamp;
+use crate::pg::error::Result;
 
 /// A user of a maintenance batch.
 struct Member {
@@ -34,7 +34,7 @@ fn batch_events(rows: &Rows, kind: Kind, at: Timestamp) -> Vec<Event> {
             Some(Event {
                 id: call::uuid(row.datum(2)?),
                 kind,
-                user_id: crate::encoding::to_utf8(&row.bytes(1)?)?,
+                user_id: crate::pg::encoding::to_utf8(&row.bytes(1)?)?,
                 at,
                 remaining: row.get(3).unwrap_or_default(),
                 low: row.get(4).unwrap_or_default(),

@@ -6,7 +6,7 @@ use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Row, Snapshot};
 use super::{connected, statements, timestamp, uuid};
-use crate::clock::{self, Timestamp};
+use crate::pg::clock::{self, Timestamp};
 
 /// Claims after which an event is parked: it has had its tries, and must not take the place of others.
 const MAX_ATTEMPTS: i32 = 20;

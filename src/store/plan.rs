@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use pgrx::{FromDatum, PgOid, pg_sys};
 
-use crate::call::text_bytes;
+use crate::pg::call::text_bytes;
 
 /// A statement and its plan.
 pub struct Statement {

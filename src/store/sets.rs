@@ -6,14 +6,14 @@ use pgrx::{IntoDatum, pg_sys};
 
 use super::plan::{Row, Snapshot};
 use super::{News, act, array, bytes, event, letter, shared, statements, timestamp, user, uuid};
-use crate::clock::Timestamp;
-use crate::code::{Alphabet, Format};
-use crate::error::{Error, Result};
 use crate::events::{Event, Kind, Reason, new_id, new_ids};
-use crate::hash::{CodeHash, HASH_LEN, Salt, Scheme};
-use crate::keys::KeyRef;
+use crate::key_file::KeyRef;
+use crate::pg::clock::Timestamp;
+use crate::pg::error::{Error, Result};
 use crate::settings;
 use crate::user_id::UserId;
+use backup_codes_core::code::{Alphabet, Format};
+use backup_codes_core::hash::{CodeHash, HASH_LEN, Salt, Scheme};
 
 /// A set's facts but for its codes.
 #[derive(Clone)]

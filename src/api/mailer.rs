@@ -5,9 +5,9 @@
 
 use pgrx::pg_sys;
 
-use crate::call::{self, Call};
-use crate::clock::{self, Timestamp};
-use crate::error::{Error, Result};
+use crate::pg::call::{self, Call};
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::error::{Error, Result};
 use crate::store::{self, Lease};
 
 /// `backup_codes_events_claim(max_events, lease)`. Raises 22004, 22023, 25006.
@@ -71,7 +71,7 @@ fn settle(call: &Call, act: impl FnOnce(&Lease, pg_sys::Datum) -> usize) -> Resu
 /// A uuid of version 8 (RFC 9562 §5.8) that tells in microseconds when the lease ends: the events of a lease are found by that
 /// time, so that leases need no index of their own. 48 bits before the version and 12 behind it hold it until the year 38000.
 fn new_lease_id(until: Timestamp) -> Result<uuid::Uuid> {
-    let random = u64::from_be_bytes(crate::code::random_bytes()?);
+    let random = u64::from_be_bytes(backup_codes_core::code::random_bytes()?);
     let time = until.unsigned_abs();
     let id = (u128::from(time >> 12) << 80) | (u128::from(time & 0xfff) << 64) | u128::from(random);
     Ok(uuid::Builder::from_custom_bytes(id.to_be_bytes()).into_uuid())

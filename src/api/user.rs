@@ -8,10 +8,10 @@ use std::ffi::CStr;
 use pgrx::pg_sys::{self, BuiltinOid};
 use pgrx::trigger_support::{called_as_trigger, trigger_fired_after, trigger_fired_by_delete, trigger_fired_for_row};
 
-use crate::call::{Call, text_bytes};
-use crate::commit;
-use crate::encoding;
-use crate::error::{Error, Result};
+use crate::announce;
+use crate::pg::call::{Call, text_bytes};
+use crate::pg::encoding;
+use crate::pg::error::{Error, Result};
 use crate::store;
 use crate::user_id::{MAX_USER_ID, UserId};
 
@@ -35,7 +35,7 @@ pub fn forget_user(call: &Call) -> Result<pg_sys::Datum> {
     // A key that is no user id was never given codes.
     if let Some(user_id) = key(trigger)?.and_then(|key| UserId::new(key).ok()) {
         store::connected(|| store::forget(&user_id));
-        commit::force_durable();
+        announce::force_durable();
     }
     Ok(pg_sys::Datum::null())
 }
@@ -85,7 +85,7 @@ fn column(trigger: &pg_sys::TriggerData, name: &CStr) -> Result<Option<Vec<u8>>>
         Ok(BuiltinOid::INT2OID) => &|| integer(i64::from(datum.value() as i16)),
         Ok(BuiltinOid::INT4OID) => &|| integer(i64::from(datum.value() as i32)),
         Ok(BuiltinOid::INT8OID) => &|| integer(datum.value() as i64),
-        Ok(BuiltinOid::UUIDOID) => &|| Some(crate::call::uuid(datum).hyphenated().to_string().into_bytes()),
+        Ok(BuiltinOid::UUIDOID) => &|| Some(crate::pg::call::uuid(datum).hyphenated().to_string().into_bytes()),
         Ok(BuiltinOid::TEXTOID | BuiltinOid::VARCHAROID) => &text,
         Ok(BuiltinOid::BPCHAROID) => &|| text().map(unpad),
         _ => return Err(Error::TriggerColumnType(shown())),

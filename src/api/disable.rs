@@ -2,11 +2,11 @@
 
 use pgrx::pg_sys;
 
-use crate::attempt;
-use crate::call::{self, Call};
-use crate::clock;
-use crate::commit;
-use crate::error::Result;
+use crate::announce;
+use crate::api::attempt;
+use crate::pg::call::{self, Call};
+use crate::pg::clock;
+use crate::pg::error::Result;
 use crate::store;
 use crate::user_id::UserId;
 
@@ -33,6 +33,6 @@ fn remove(user_id: &UserId) -> Result<i32> {
         Some(unused) => store::disable(user_id, clock::now()).map(|event| (unused, event)),
         None => Ok((0, None)),
     })?;
-    commit::acknowledge(&event);
+    announce::at_commit(&event);
     Ok(unused.into())
 }

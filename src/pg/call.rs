@@ -8,7 +8,7 @@ use std::ptr;
 use pgrx::{FromDatum, IntoDatum, pg_sys, varlena};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::pg::error::{Error, Result};
 
 /// The longest code that is looked at, in bytes.
 const MAX_CODE_INPUT: usize = 1024;
@@ -129,7 +129,7 @@ impl Call {
     /// A code as the user typed it: None when NULL, too long to be one, or not text in the database's encoding.
     pub fn code(&self, index: usize) -> Option<Zeroizing<String>> {
         let bytes = Zeroizing::new(text_bytes(self.datum(index)?, MAX_CODE_INPUT)?);
-        crate::encoding::to_utf8(bytes).map(Zeroizing::new)
+        crate::pg::encoding::to_utf8(bytes).map(Zeroizing::new)
     }
 
     /// Starts the result of a function that returns rows.
@@ -254,7 +254,7 @@ macro_rules! sql_functions {
             #[unsafe(no_mangle)]
             extern "C-unwind" fn $symbol(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
                 // SAFETY: PostgreSQL calls this symbol as a version-1 function.
-                unsafe { $crate::call::Call::run(fcinfo, $crate::call::IdType::$id_type, $function) }
+                unsafe { $crate::pg::call::Call::run(fcinfo, $crate::pg::call::IdType::$id_type, $function) }
             }
             const _: () = {
                 #[unsafe(export_name = $finfo)]

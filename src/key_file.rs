@@ -14,9 +14,9 @@ use std::path::Path;
 use pgrx::pg_sys;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
-use crate::keyring::{Key, KeyCheck, Keyring, MAX_FILE};
+use crate::pg::error::{Error, Result};
 use crate::settings;
+use backup_codes_core::keyring::{Key, KeyCheck, Keyring, MAX_FILE};
 
 /// What a set remembers of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

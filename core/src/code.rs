@@ -6,7 +6,8 @@
 use std::ops::RangeInclusive;
 
 use rand::TryRng;
-use rand::rngs::{SysError, SysRng};
+pub use rand::rngs::SysError as RandomError;
+use rand::rngs::SysRng;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use zeroize::Zeroizing;
 
@@ -131,7 +132,7 @@ impl Format {
 
     /// Draws `count` distinct codes. A collision is drawn again: with six decimal digits and a hundred codes it happens
     /// in one set of two hundred, with the default it never will.
-    pub fn draw(self, count: usize, entropy: &mut Entropy) -> Result<Vec<Symbols>, SysError> {
+    pub fn draw(self, count: usize, entropy: &mut Entropy) -> Result<Vec<Symbols>, RandomError> {
         let mut codes: Vec<Symbols> = Vec::with_capacity(count);
         while codes.len() < count {
             let mut code = Zeroizing::new(Vec::with_capacity(self.random_symbols()));
@@ -226,7 +227,7 @@ impl Entropy {
         Self { block: Zeroizing::new([0; 256]), used: 256 }
     }
 
-    fn byte(&mut self) -> Result<u8, SysError> {
+    fn byte(&mut self) -> Result<u8, RandomError> {
         if self.used == self.block.len() {
             SysRng.try_fill_bytes(&mut *self.block)?;
             self.used = 0;
@@ -236,7 +237,7 @@ impl Entropy {
     }
 
     /// Fills an array.
-    pub fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SysError> {
+    pub fn bytes<const N: usize>(&mut self) -> Result<[u8; N], RandomError> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
             *byte = self.byte()?;
@@ -246,7 +247,7 @@ impl Entropy {
 }
 
 /// Fills an array from the operating system.
-pub fn random_bytes<const N: usize>() -> Result<[u8; N], SysError> {
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes)?;
     Ok(bytes)

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::call::{self, Call, Interval};
-use crate::clock::{self, Timestamp};
-use crate::commit;
-use crate::error::{Error, Result};
-use crate::keys;
+use crate::announce;
+use crate::key_file;
+use crate::pg::call::{self, Call, Interval};
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::error::{Error, Result};
 use crate::store;
 
 /// `backup_codes_revoke_all(issued_before, max_users) → bigint`. Raises 22004, 22023, 25006.
@@ -17,7 +17,7 @@ pub fn revoke_all(call: &Call) -> Result<pg_sys::Datum> {
     let issued_before: Timestamp = call.get(0).ok_or(Error::Null("issued_before"))?;
     let max_users = max_users(call, 1)?;
     let events = store::connected(|| store::revoke_all(issued_before, max_users, clock::now()))?;
-    commit::acknowledge(&events);
+    announce::at_commit(&events);
     call::value(events.len() as i64)
 }
 
@@ -30,13 +30,13 @@ pub fn purge(call: &Call) -> Result<pg_sys::Datum> {
     let now = clock::now();
     let cutoff = clock::cutoff(now, older_than)?;
     let (users, events) = store::connected(|| store::purge(cutoff, undelivered, max_users, now))?;
-    commit::acknowledge(&events);
+    announce::at_commit(&events);
     call::value(users as i64)
 }
 
 /// `backup_codes_keys()`: a row for each key that the file holds or a set needs. A file out of order holds none.
 pub fn keys(call: &Call) -> Result<pg_sys::Datum> {
-    let keyring = keys::all().ok().flatten();
+    let keyring = key_file::all().ok().flatten();
     let loaded = |id| keyring.as_ref().is_some_and(|keyring| keyring.get(id).is_some());
     let current = keyring.as_ref().and_then(|keyring| keyring.current()).map(|key| key.id());
     let mut users: BTreeMap<i32, i64> = store::connected(store::keys_in_use).into_iter().collect();

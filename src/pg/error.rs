@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// 53200: no memory for Argon2id, or parameters out of its range.
     #[error("could not hash a backup code: {0}")]
-    Hash(#[from] crate::hash::HashError),
+    Hash(#[from] backup_codes_core::hash::HashError),
     /// 58P01: there is no such key file.
     #[error("key file \"{0}\" does not exist")]
     KeyFileMissing(String),
@@ -78,7 +78,7 @@ pub enum Error {
         /// The file.
         path: String,
         /// What is wrong with it.
-        reason: crate::keyring::KeyFileError,
+        reason: backup_codes_core::keyring::KeyFileError,
     },
     /// 55000: a set needs a key, and no key file is configured.
     #[error("a set of backup codes needs key {id}, and backup_codes.key_file is not set")]
@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// 58000: the operating system gave no random bytes.
     #[error("could not read random bytes from the operating system: {0}")]
-    Random(#[from] rand::rngs::SysError),
+    Random(#[from] backup_codes_core::code::RandomError),
     /// 39P01: the trigger function was called in another way than AFTER DELETE FOR EACH ROW.
     #[error("backup_codes_forget_user must be called by an AFTER DELETE trigger FOR EACH ROW")]
     TriggerProtocol,
@@ -217,7 +217,7 @@ impl Error {
     }
 
     fn fill(&self, report: impl FnOnce(i32, *const c_char, *const c_char)) {
-        let message = CString::new(crate::encoding::from_utf8(self.to_string())).unwrap_or_default();
+        let message = CString::new(crate::pg::encoding::from_utf8(self.to_string())).unwrap_or_default();
         let hint = CString::new(self.hint()).unwrap_or_default();
         report(self.sqlstate() as i32, message.as_ptr(), hint.as_ptr());
     }

@@ -2,19 +2,19 @@
 
 use pgrx::pg_sys;
 
-use crate::attempt;
-use crate::call::{self, Call, Interval, SecretText};
-use crate::clock::{self, Timestamp};
-use crate::code::{Entropy, Format, Symbols};
-use crate::commit;
-use crate::error::{Error, Result};
+use crate::announce;
+use crate::api::attempt;
 use crate::events::Event;
-use crate::hash::Scheme;
-use crate::keyring::Key;
-use crate::keys::{self, KeyRef};
+use crate::key_file::{self, KeyRef};
+use crate::pg::call::{self, Call, Interval, SecretText};
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::error::{Error, Result};
 use crate::settings;
 use crate::store::{self, NewSet};
 use crate::user_id::UserId;
+use backup_codes_core::code::{Entropy, Format, Symbols};
+use backup_codes_core::hash::Scheme;
+use backup_codes_core::keyring::Key;
 
 /// The most codes a set can have.
 const MAX_COUNT: i32 = 100;
@@ -62,7 +62,7 @@ pub fn generate_many(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let users = UserId::read_many(call)?;
     let order = Order::read(call, 1)?;
-    let key = keys::current()?;
+    let key = key_file::current()?;
     let rows = call.rows();
     for batch in users.chunks(BATCH) {
         let now = clock::now();
@@ -73,7 +73,7 @@ pub fn generate_many(call: &Call) -> Result<pg_sys::Datum> {
             shown.push(codes);
         }
         let events = store::connected(|| store::replace_many(batch, &sets, now))?;
-        commit::acknowledge(&events);
+        announce::at_commit(&events);
         for (user_id, codes) in batch.iter().zip(&shown) {
             let user_id = user_id.datum(call.id_type);
             for code in codes {
@@ -101,7 +101,7 @@ impl Order {
             return Err(Error::OutOfRange { name: "count", range: "between 1 and 100" });
         }
         let valid_for = call.interval(first + 1);
-        clock::expires_at(clock::now(), valid_for)?;
+        expires_at(clock::now(), valid_for)?;
         let format = settings::format();
         Ok(Self { count: count as usize, format, scheme: settings::scheme(format), valid_for })
     }
@@ -109,9 +109,9 @@ impl Order {
     /// Draws the codes and stores their hashes.
     fn fill(&self, user_id: &UserId, store: Store) -> Result<Vec<Symbols>> {
         let now = clock::now();
-        let (set, codes) = self.draw(user_id, keys::current()?.as_ref(), now)?;
+        let (set, codes) = self.draw(user_id, key_file::current()?.as_ref(), now)?;
         let event = store::connected(|| store(user_id, &set, now))?;
-        commit::acknowledge(&event);
+        announce::at_commit(&event);
         Ok(codes)
     }
 
@@ -131,7 +131,7 @@ impl Order {
             scheme: self.scheme,
             salt,
             key: key.map(KeyRef::from),
-            expires_at: clock::expires_at(now, self.valid_for)?,
+            expires_at: expires_at(now, self.valid_for)?,
             codes: hashed,
         };
         Ok((set, codes))
@@ -149,4 +149,15 @@ impl Order {
     fn text(&self, code: &Symbols) -> SecretText {
         SecretText::new(&self.format.display(code, settings::group_size()))
     }
+}
+
+/// When a set made now expires, None for never. Raises 22023 unless the interval is positive.
+fn expires_at(now: Timestamp, valid_for: Option<Interval>) -> Result<Option<Timestamp>> {
+    let interval = match valid_for {
+        Some(Interval::INFINITY) => return Ok(None),
+        Some(interval) => interval,
+        None if settings::valid_for() == 0 => return Ok(None),
+        None => Interval { months: 0, days: 0, micros: i64::from(settings::valid_for()) * 1_000_000 },
+    };
+    clock::after(now, interval, "valid_for").map(Some)
 }

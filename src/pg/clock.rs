@@ -6,9 +6,8 @@ use pgrx::{IntoDatum, pg_sys};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::call::Interval;
-use crate::error::{Error, Result};
-use crate::settings;
+use crate::pg::call::Interval;
+use crate::pg::error::{Error, Result};
 
 /// A point in time.
 pub type Timestamp = i64;
@@ -44,7 +43,8 @@ pub fn rfc3339(at: Timestamp) -> String {
 }
 
 impl Interval {
-    const INFINITY: Self = Self { months: i32::MAX, days: i32::MAX, micros: i64::MAX };
+    /// PostgreSQL's 'infinity'.
+    pub const INFINITY: Self = Self { months: i32::MAX, days: i32::MAX, micros: i64::MAX };
 
     /// Its length, with months of 30 days, as PostgreSQL compares intervals.
     fn span(self) -> i128 {
@@ -69,17 +69,6 @@ impl Interval {
                 .map(|sum| sum.value() as i64)
         }
     }
-}
-
-/// When a set made now expires, None for never. Raises 22023 unless the interval is positive.
-pub fn expires_at(now: Timestamp, valid_for: Option<Interval>) -> Result<Option<Timestamp>> {
-    let interval = match valid_for {
-        Some(Interval::INFINITY) => return Ok(None),
-        Some(interval) => interval,
-        None if settings::valid_for() == 0 => return Ok(None),
-        None => Interval { months: 0, days: 0, micros: i64::from(settings::valid_for()) * 1_000_000 },
-    };
-    after(now, interval, "valid_for").map(Some)
 }
 
 /// A later point in time. Raises 22023, with the name of the argument, unless the interval is positive.

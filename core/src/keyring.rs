@@ -6,10 +6,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of a key.
 pub const KEY_LEN: usize = 32;
+/// Bytes of an HMAC-SHA-256.
+pub const MAC_LEN: usize = 32;
 /// Bytes of a key's check value.
 pub const CHECK_LEN: usize = 8;
 /// The largest file that is read, in bytes.
@@ -34,8 +38,12 @@ impl Key {
         self.id
     }
 
-    pub(crate) fn secret(&self) -> &[u8; KEY_LEN] {
-        &self.secret
+    /// HMAC-SHA-256 of a message under this key.
+    pub fn mac(&self, message: &[u8]) -> [u8; MAC_LEN] {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else {
+            unreachable!("HMAC takes a key of any length");
+        };
+        mac.chain_update(message).finalize().into_bytes().into()
     }
 
     /// Its check value, which sets remember.
@@ -45,7 +53,7 @@ impl Key {
 
     fn new(id: i32, secret: &[u8; KEY_LEN]) -> Self {
         let mut key = Self { id, secret: *secret, check: KeyCheck::default() };
-        let mac = crate::hash::mac(&key, CHECK_LABEL);
+        let mac = key.mac(CHECK_LABEL);
         key.check.copy_from_slice(&mac[..CHECK_LEN]);
         key
     }

@@ -3,12 +3,12 @@
 use pgrx::pg_sys;
 use zeroize::Zeroizing;
 
-use crate::call::{self, Call};
-use crate::clock;
-use crate::commit;
-use crate::error::Result;
+use crate::announce;
 use crate::events::{Event, Reason};
-use crate::keys;
+use crate::key_file;
+use crate::pg::call::{self, Call};
+use crate::pg::clock;
+use crate::pg::error::Result;
 use crate::store::{self, CodeSet};
 use crate::user_id::UserId;
 
@@ -48,7 +48,7 @@ pub fn cancel(call: &Call) -> Result<pg_sys::Datum> {
         Some(_) => store::cancel(&user_id, Reason::Request, clock::now()),
         None => Ok(None),
     })?;
-    commit::acknowledge(&event);
+    announce::at_commit(&event);
     call::value(event.is_some())
 }
 
@@ -73,7 +73,7 @@ fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
             Verdict::Wrong | Verdict::Malformed => Ok((false, None)),
         }
     })?;
-    commit::acknowledge(&event);
+    announce::at_commit(&event);
     call::value(confirmed && event.is_some())
 }
 
@@ -82,7 +82,7 @@ fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> 
     let Some(symbols) = code.as_ref().and_then(|code| pending.format.parse(code)) else {
         return Ok(Verdict::Malformed);
     };
-    let key = keys::of_set(pending.key)?;
+    let key = key_file::of_set(pending.key)?;
     let hash = pending.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &pending.salt, &symbols)?;
     Ok(if store::find(user_id, pending.set_no, &hash).is_some() { Verdict::Right } else { Verdict::Wrong })
 }

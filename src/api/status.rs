@@ -2,9 +2,9 @@
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::call::{self, Call};
-use crate::clock::{self, Timestamp};
-use crate::error::Result;
+use crate::pg::call::{self, Call};
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::error::Result;
 use crate::settings;
 use crate::store;
 use crate::user_id::UserId;

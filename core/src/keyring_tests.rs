@@ -13,7 +13,7 @@ fn the_first_line_is_the_current_key() {
     assert_eq!(ids(&content), Ok(vec![7, 3]));
     let keyring = Keyring::parse(content.as_bytes()).unwrap();
     assert_eq!(keyring.current().map(Key::id), Some(7));
-    assert_eq!(keyring.get(3).unwrap().secret()[0], 31);
+    assert_eq!(keyring.get(3).unwrap().secret[0], 31);
     assert!(keyring.get(4).is_none());
 }
 

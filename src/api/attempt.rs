@@ -6,17 +6,17 @@
 use pgrx::{IntoDatum, pg_sys};
 use zeroize::Zeroizing;
 
-use crate::call::{self, Call, Interval};
-use crate::clock::{self, Timestamp};
-use crate::code::plausible;
-use crate::commit;
-use crate::error::Result;
+use crate::announce;
 use crate::events::Event;
-use crate::hash::SALT_LEN;
-use crate::keys;
+use crate::key_file;
+use crate::pg::call::{self, Call, Interval};
+use crate::pg::clock::{self, Timestamp};
+use crate::pg::error::Result;
 use crate::settings;
 use crate::store::{self, CodeSet, Failure};
 use crate::user_id::UserId;
+use backup_codes_core::code::plausible;
+use backup_codes_core::hash::SALT_LEN;
 
 /// What became of an attempt.
 pub enum Outcome {
@@ -112,8 +112,8 @@ pub fn try_code(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Ou
     let Some(input) = input.filter(|input| plausible(input)) else { return Ok(Outcome::Malformed) };
     let outcome = store::connected(|| decide(user_id, &input))?;
     match &outcome {
-        Outcome::Accepted(event) => commit::acknowledge([event]),
-        Outcome::Refused { events, .. } if !events.is_empty() => commit::acknowledge(events),
+        Outcome::Accepted(event) => announce::at_commit([event]),
+        Outcome::Refused { events, .. } if !events.is_empty() => announce::at_commit(events),
         _ => {}
     }
     Ok(outcome)
@@ -131,7 +131,7 @@ fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
         }
         let set = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
         let Some(symbols) = set.format.parse(input) else { return Ok(Outcome::Malformed) };
-        let key = if account.is_some() { keys::of_set(set.key)? } else { keys::current()? };
+        let key = if account.is_some() { key_file::of_set(set.key)? } else { key_file::current()? };
         let hash = set.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &set.salt, &symbols)?;
         let found = store::find(user_id, set.set_no, &hash);
         // The hash may have taken its time.

@@ -6,7 +6,6 @@
 use std::cell::Cell;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use hmac::{Hmac, KeyInit, Mac};
 use memmap2::{Advice, MmapMut, UncheckedAdvice};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -93,7 +92,7 @@ impl Scheme {
             }
         }
         if let Some(key) = key {
-            *digest = mac(key, &*digest);
+            *digest = key.mac(&*digest);
         }
         let mut hash = CodeHash::default();
         hash.copy_from_slice(&digest[..HASH_LEN]);
@@ -128,14 +127,6 @@ fn in_memory<T>(blocks: usize, body: impl FnOnce(&mut [Block]) -> Result<T, argo
         MEMORY.set(Some(map));
     }
     result.map_err(HashError)
-}
-
-/// HMAC-SHA-256.
-pub fn mac(key: &Key, message: &[u8]) -> [u8; DIGEST_LEN] {
-    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.secret()) else {
-        unreachable!("HMAC takes a key of any length");
-    };
-    mac.chain_update(message).finalize().into_bytes().into()
 }
 
 #[cfg(test)]

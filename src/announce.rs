@@ -1,0 +1,143 @@
+//! What happens at commit: the changes of codes are durable, and announced.
+//!
+//! The event's row is the truth. A notification is a hint, delivered when the transaction commits, and nothing is lost
+//! without it.
+
+use std::cell::Cell;
+use std::ffi::{CString, c_char, c_void};
+use std::fmt::Write;
+
+use pgrx::{pg_guard, pg_sys};
+use serde_json::json;
+
+use crate::events::Event;
+use crate::pg::clock;
+use crate::settings::{self, Notify, NotifyPayload};
+use crate::store;
+
+/// Notifications of one transaction; what comes after them is announced as one. A million pending ones take 310 MB.
+const MAX_NOTIFICATIONS: u32 = 64;
+
+/// Announces events at commit, and makes that commit wait until it is on disk: with `synchronous_commit = off` a crash
+/// would bring a burned code back.
+pub fn at_commit<'a>(events: impl IntoIterator<Item = &'a Event>) {
+    force_durable();
+    for event in events {
+        // What stands for many stands for the rest of these, too.
+        if notify(event) == Announced::Many {
+            break;
+        }
+    }
+}
+
+/// Makes the commit of this transaction durable, here and on a synchronous standby.
+pub fn force_durable() {
+    // SAFETY: sets flags of the current transaction; the setting is put back at its end.
+    unsafe {
+        pg_sys::ForceSyncCommit();
+        if pg_sys::synchronous_commit == pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF as i32 {
+            pg_sys::set_config_option(
+                c"synchronous_commit".as_ptr(),
+                c"on".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+                true,
+                0,
+                false,
+            );
+        }
+    }
+}
+
+/// How an event was announced, if at all.
+#[derive(PartialEq, Eq)]
+enum Announced {
+    /// By itself, or not at all.
+    Singly,
+    /// Together with all that follow.
+    Many,
+}
+
+/// Announces the event, as the settings say.
+fn notify(event: &Event) -> Announced {
+    let sent = SENT.get();
+    let due = match settings::notify() {
+        Notify::Each => true,
+        Notify::Off => false,
+        // One that this transaction sent is enough, and so is one for an event that waits already.
+        Notify::Coalesced => looking_conflicts() || (sent == 0 && !store::waiting(event.at)),
+    };
+    if !due {
+        return Announced::Singly;
+    }
+    SENT.set(sent.saturating_add(1));
+    // PostgreSQL drops a notification that the transaction already has, so the last one is sent for every event more:
+    // it stands even when the savepoint around the first of them is rolled back.
+    let many = sent >= MAX_NOTIFICATIONS;
+    let payload = if many {
+        json!({"event": "many"})
+    } else {
+        match settings::notify_payload() {
+            NotifyPayload::Id => json!({"event": event.kind.name(), "event_id": event.id.to_string()}),
+            NotifyPayload::Full => json!({
+                "event": event.kind.name(),
+                "event_id": event.id.to_string(),
+                "user_id": event.user_id,
+                "remaining": event.remaining,
+                "low": event.low,
+                "at": clock::rfc3339(event.at),
+            }),
+        }
+    };
+    send(&settings::channel(), &ascii(&payload.to_string()));
+    if many { Announced::Many } else { Announced::Singly }
+}
+
+/// At SERIALIZABLE a look at what waits makes the events of unrelated users conflict.
+fn looking_conflicts() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32 }
+}
+
+/// JSON in ASCII, which every server encoding can carry.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+fn send(channel: &CString, payload: &str) {
+    unsafe extern "C-unwind" {
+        fn Async_Notify(channel: *const c_char, payload: *const c_char);
+    }
+    let payload = CString::new(payload).unwrap_or_default();
+    // SAFETY: both strings are NUL-terminated and copied; the channel's length is checked by its setting, and the payload is
+    // far below PostgreSQL's 8,000 bytes.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| Async_Notify(channel.as_ptr(), payload.as_ptr())) };
+}
+
+thread_local! {
+    /// Notifications of this transaction.
+    static SENT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Begins to count notifications by transaction.
+pub fn register() {
+    // SAFETY: the callback lives as long as the backend and does nothing that could fail.
+    unsafe { pg_sys::RegisterXactCallback(Some(forget_sent), std::ptr::null_mut()) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn forget_sent(_event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    SENT.set(0);
+}

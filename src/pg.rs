@@ -1,0 +1,6 @@
+//! The border to PostgreSQL: arguments and results, errors, encodings, time.
+
+pub mod call;
+pub mod clock;
+pub mod encoding;
+pub mod error;
