@@ -31,11 +31,9 @@ fn every_unique_key_contains_user_id() {
 #[pg_test]
 fn no_statement_that_changes_rows_calls_a_stable_or_volatile_function() {
     assert_eq!(mutable_functions("UPDATE t SET a = lower(b), c = Now()"), ["now"], "the check is able to tell");
-    let statements =
-        [crate::store::STATEMENTS, crate::store::STATEMENTS_ABOUT_MANY, crate::store::OUTBOX_STATEMENTS].concat();
     let mut conflicts = 0;
-    for (name, statement) in statements {
-        let text = statement.text;
+    for statement in STATEMENTS {
+        let (name, text) = (statement.name, statement.text);
         conflicts += usize::from(text.contains("ON CONFLICT"));
         if ["UPDATE", "DELETE", "INSERT"].iter().any(|word| text.contains(word)) {
             assert_eq!(mutable_functions(text), [""; 0], "{name}");
@@ -45,24 +43,32 @@ fn no_statement_that_changes_rows_calls_a_stable_or_volatile_function() {
 }
 
 #[pg_test]
-fn every_statement_about_a_user_names_him_for_each_table() {
-    for (name, statement) in crate::store::STATEMENTS {
-        let text = statement.text.split_whitespace().collect::<Vec<_>>().join(" ");
+fn every_statement_about_a_user_names_them_for_each_table() {
+    for statement in statements_about(About::User) {
+        let (name, text) = (statement.name, statement.text);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let tables: usize =
             ["account", "pending_set", "code", "event"].iter().map(|t| text.matches(&format!("backup_codes.{t} ")).count()).sum();
-        let named = ["user_id = $1", "VALUES ($1", "SELECT $1,"].iter().map(|n| text.matches(n).count()).sum::<usize>();
+        let named = ["user_id = $user_id", "VALUES ($user_id", "SELECT $user_id,"].iter().map(|n| text.matches(n).count()).sum::<usize>();
         assert!(tables > 0 && named >= tables, "{name}: {tables} tables, {named} times a user");
         assert!(!text.contains("user_id = ANY") && !text.contains("user_id IN"), "{name}");
         assert!(!text.contains("SET user_id"), "{name}");
     }
 }
 
+/// The statement of that name.
+fn listed(name: &str) -> &'static Listed {
+    STATEMENTS.iter().find(|statement| statement.name == name).unwrap()
+}
+
 /// What every attempt and every enrolment runs is a statement of one table without WITH, which Citus routes by its parameter.
 #[pg_test]
 fn what_consume_and_generate_run_is_of_one_table() {
-    let hot = ["account", "find", "count_spent", "burn", "count_failure", "tell", "activate_new", "make", "remaining"];
+    let hot = [
+        "ReadAccount", "FindCode", "CountConsumed", "BurnCode", "CountFailure", "Tell", "Activate", "InsertCodes", "ReadRemaining",
+    ];
     for hot in hot {
-        let (_, statement) = crate::store::STATEMENTS.iter().find(|(name, _)| *name == hot).unwrap();
+        let statement = listed(hot);
         assert_eq!(statement.text.matches("backup_codes.").count(), 1, "{hot}");
         assert!(!statement.text.contains("WITH "), "{hot}");
     }
@@ -71,17 +77,17 @@ fn what_consume_and_generate_run_is_of_one_table() {
 /// Citus needs the parameters of all but the simplest statements when it plans.
 #[pg_test]
 fn with_citus_plans_are_made_for_the_parameters() {
-    let (_, account) = crate::store::STATEMENTS.iter().find(|(name, _)| *name == "account").unwrap();
+    let account = listed("ReadAccount");
     Spi::run("SET citus.version = 'any'").unwrap();
     let code = enrol("citus");
     assert_eq!(Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('citus', '{code}')")).unwrap(), Some(true));
-    assert!(account.custom_plans() > 0);
+    assert!((account.plan)().custom_plans() > 0);
 }
 
 #[pg_test]
 fn without_citus_plans_are_made_once() {
-    let (_, account) = crate::store::STATEMENTS.iter().find(|(name, _)| *name == "account").unwrap();
+    let account = listed("ReadAccount");
     let code = enrol("plain");
     assert_eq!(Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('plain', '{code}')")).unwrap(), Some(true));
-    assert_eq!(account.custom_plans(), 0);
+    assert_eq!((account.plan)().custom_plans(), 0);
 }

@@ -321,7 +321,7 @@ pub fn max_failures() -> i32 {
 
 /// Until when a user is locked by what happens at a point in time.
 pub fn locked_until(at: Timestamp) -> Timestamp {
-    at + i64::from(LOCKOUT.get()) * 1_000_000
+    at.plus(i64::from(LOCKOUT.get()) * 1_000_000)
 }
 
 /// Consecutive failures that remove a user's set.

@@ -13,7 +13,7 @@ use crate::pg::call::{self, Call, Interval};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::Result;
 use crate::settings;
-use crate::store::{self, CodeSet, Failure};
+use crate::store::{self, CodeSet, Facts, Failure};
 use crate::user_id::UserId;
 use backup_codes_core::code::plausible;
 use backup_codes_core::hash::SALT_LEN;
@@ -67,7 +67,7 @@ impl Outcome {
             Self::Refused { locked_until, .. } => *locked_until,
             _ => None,
         };
-        until.map(|until| Interval { months: 0, days: 0, micros: (until - clock::now()).max(0) })
+        until.map(|until| Interval { months: 0, days: 0, micros: until.since(clock::now()).max(0) })
     }
 
     /// Whether the user may pass.
@@ -129,23 +129,24 @@ fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
         if let Some(until) = account.as_ref().and_then(|account| account.locked_until).filter(|at| *at > now) {
             return Ok(Outcome::Locked(until));
         }
-        let set = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
-        let Some(symbols) = set.format.parse(input) else { return Ok(Outcome::Malformed) };
-        let key = if account.is_some() { key_file::of_set(set.key)? } else { key_file::current()? };
-        let hash = set.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &set.salt, &symbols)?;
-        let found = store::find(user_id, set.set_no, &hash);
+        let CodeSet { set_no, facts } = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
+        let Some(symbols) = facts.format.parse(input) else { return Ok(Outcome::Malformed) };
+        let key = if account.is_some() { key_file::of_set(facts.key)? } else { key_file::current()? };
+        let hash = facts.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &facts.salt, &symbols)?;
+        let code = store::find(user_id, set_no, &hash)?;
+        let found = code.is_some();
         // The hash may have taken its time.
         let now = clock::now();
-        if let Some((account, code)) = account.as_ref().zip(found)
-            && let Some(event) = store::spend(user_id, account, &hash, code, now)?
+        if let Some((account, code)) = account.as_ref().zip(code)
+            && let Some(event) = store::consume(user_id, account, &hash, code, now)?
         {
             return Ok(Outcome::Accepted(event));
         }
-        if let Some(failure) = store::count_failure(user_id, set.set_no, account.as_ref(), now)? {
+        if let Some(failure) = store::count_failure(user_id, set_no, account.as_ref(), now)? {
             let reason = match &account {
-                Some(account) if account.has_burned(&hash) => Refusal::Used,
-                // A code that was found and not spent has expired: nothing else has changed.
-                Some(_) if found.is_some() => Refusal::Expired,
+                Some(account) if account.burned.contains(&hash) => Refusal::Used,
+                // A code that was found and not consumed has expired: nothing else has changed.
+                Some(_) if found => Refusal::Expired,
                 _ => Refusal::Rejected,
             };
             return refuse(user_id, reason, failure, now);
@@ -163,14 +164,16 @@ const NOBODYS_SET: i32 = 0;
 /// What stands in for the set of an unknown user: it costs what a new set would.
 fn nobodys_set() -> CodeSet {
     let format = settings::format();
-    CodeSet {
-        set_no: NOBODYS_SET,
+    let facts = Facts {
         format,
         scheme: settings::scheme(format),
         salt: [0; SALT_LEN],
         key: None,
+        total: 0,
+        generated_at: Timestamp(0),
         expires_at: None,
-    }
+    };
+    CodeSet { set_no: NOBODYS_SET, facts }
 }
 
 /// A failure was counted under the lock of the account: what it leads to.

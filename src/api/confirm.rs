@@ -44,7 +44,7 @@ pub fn confirm_unproved(call: &Call) -> Result<pg_sys::Datum> {
 pub fn cancel(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
-    let event = store::connected(|| match store::take(&user_id) {
+    let event = store::connected(|| match store::take(&user_id)? {
         Some(_) => store::cancel(&user_id, Reason::Request, clock::now()),
         None => Ok(None),
     })?;
@@ -58,16 +58,16 @@ fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
     let user_id = UserId::read(call)?;
     let now = clock::now();
     let (confirmed, event) = store::connected(|| -> Result<(bool, Option<Event>)> {
-        if store::take(&user_id).is_none() {
+        if store::take(&user_id)?.is_none() {
             return Ok((false, None));
         }
         let pending = store::pending(&user_id)?;
-        let Some(pending) = pending.filter(|set| set.expires_at.is_none_or(|at| at > clock::now())) else {
+        let Some(pending) = pending.filter(|set| set.facts.expires_at.is_none_or(|at| at > clock::now())) else {
             return Ok((false, None));
         };
         match judge(&user_id, &pending, &proof)? {
             Verdict::Right => Ok((true, store::confirm(&user_id, now)?)),
-            Verdict::Wrong if store::count_proof(&user_id) => {
+            Verdict::Wrong if store::count_proof(&user_id)? => {
                 Ok((false, store::cancel(&user_id, Reason::Failures, now)?))
             }
             Verdict::Wrong | Verdict::Malformed => Ok((false, None)),
@@ -79,10 +79,11 @@ fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
 
 fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> {
     let Proof::Code(code) = proof else { return Ok(Verdict::Right) };
-    let Some(symbols) = code.as_ref().and_then(|code| pending.format.parse(code)) else {
+    let Some(symbols) = code.as_ref().and_then(|code| pending.facts.format.parse(code)) else {
         return Ok(Verdict::Malformed);
     };
-    let key = key_file::of_set(pending.key)?;
-    let hash = pending.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &pending.salt, &symbols)?;
-    Ok(if store::find(user_id, pending.set_no, &hash).is_some() { Verdict::Right } else { Verdict::Wrong })
+    let key = key_file::of_set(pending.facts.key)?;
+    let facts = &pending.facts;
+    let hash = facts.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &facts.salt, &symbols)?;
+    Ok(if store::find(user_id, pending.set_no, &hash)?.is_some() { Verdict::Right } else { Verdict::Wrong })
 }

@@ -29,7 +29,7 @@ pub fn disable_gated(call: &Call) -> Result<pg_sys::Datum> {
 
 /// How many unused codes of the active set went.
 fn remove(user_id: &UserId) -> Result<i32> {
-    let (unused, event) = store::connected(|| match store::take(user_id) {
+    let (unused, event) = store::connected(|| match store::take(user_id)? {
         Some(unused) => store::disable(user_id, clock::now()).map(|event| (unused, event)),
         None => Ok((0, None)),
     })?;

@@ -10,7 +10,7 @@ use crate::pg::call::{self, Call, Interval, SecretText};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::{Error, Result};
 use crate::settings;
-use crate::store::{self, NewSet};
+use crate::store::{self, Facts, NewSet};
 use crate::user_id::UserId;
 use backup_codes_core::code::{Entropy, Format, Symbols};
 use backup_codes_core::hash::Scheme;
@@ -126,15 +126,16 @@ impl Order {
             pgrx::check_for_interrupts!();
             hashed.push((ordinal, self.scheme.hash(key, user_id.utf8.as_bytes(), &salt, code)?));
         }
-        let set = NewSet {
+        let facts = Facts {
             format: self.format,
             scheme: self.scheme,
             salt,
             key: key.map(KeyRef::from),
+            total: codes.len() as i16,
+            generated_at: now,
             expires_at: expires_at(now, self.valid_for)?,
-            codes: hashed,
         };
-        Ok((set, codes))
+        Ok((NewSet { facts, codes: hashed }, codes))
     }
 
     fn show(&self, call: &Call, codes: &[Symbols]) -> Result<pg_sys::Datum> {

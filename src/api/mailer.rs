@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use crate::pg::call::{self, Call};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::{Error, Result};
+use crate::store::value::{Raw, UuidArray};
 use crate::store::{self, Lease};
 
 /// `backup_codes_events_claim(max_events, lease)`. Raises 22004, 22023, 25006.
@@ -23,26 +24,25 @@ pub fn claim(call: &Call) -> Result<pg_sys::Datum> {
     let id = call::uuid_datum(&lease.id);
     let rows = call.rows();
     store::connected(|| {
-        store::claim(&lease, now, max_events, |row| {
-            let column = |number| row.datum(number);
+        store::claim(&lease, now, max_events, |event| {
             rows.push([
-                column(2),
-                column(3),
-                column(4),
-                column(5),
-                column(6),
-                column(7),
-                column(8),
-                column(9),
-                column(10),
-                column(11),
-                column(12),
-                column(13),
-                column(14),
+                event.event_id.0,
+                event.user_id.0,
+                event.kind.0,
+                event.reason.0,
+                event.at.0,
+                event.set_no.0,
+                event.ordinal.0,
+                event.remaining.0,
+                event.low.0,
+                event.actor.0,
+                event.client_addr.0,
+                event.context.0,
+                event.attempts.0,
                 id,
             ]);
-        });
-    });
+        })
+    })?;
     rows.done()
 }
 
@@ -61,9 +61,9 @@ pub fn release(call: &Call) -> Result<pg_sys::Datum> {
 }
 
 /// Does something about events of the lease that a mailer shows; of how many. What cannot be a lease of ours has none.
-fn settle(call: &Call, act: impl FnOnce(&Lease, pg_sys::Datum) -> usize) -> Result<pg_sys::Datum> {
+fn settle(call: &Call, act: impl FnOnce(&Lease, Raw<UuidArray>) -> usize) -> Result<pg_sys::Datum> {
     let id = call::uuid(call.datum(0).ok_or(Error::NullLease("lease"))?);
-    let events = call.datum(1).ok_or(Error::NullLease("event_ids"))?;
+    let events = Raw::new(call.datum(1).ok_or(Error::NullLease("event_ids"))?);
     let count = end_of(id).map_or(0, |until| store::connected(|| act(&Lease { id, until }, events)));
     call::value(count as i32)
 }
@@ -72,7 +72,7 @@ fn settle(call: &Call, act: impl FnOnce(&Lease, pg_sys::Datum) -> usize) -> Resu
 /// time, so that leases need no index of their own. 48 bits before the version and 12 behind it hold it until the year 38000.
 fn new_lease_id(until: Timestamp) -> Result<uuid::Uuid> {
     let random = u64::from_be_bytes(backup_codes_core::code::random_bytes()?);
-    let time = until.unsigned_abs();
+    let time = until.0.unsigned_abs();
     let id = (u128::from(time >> 12) << 80) | (u128::from(time & 0xfff) << 64) | u128::from(random);
     Ok(uuid::Builder::from_custom_bytes(id.to_be_bytes()).into_uuid())
 }
@@ -81,5 +81,5 @@ fn new_lease_id(until: Timestamp) -> Result<uuid::Uuid> {
 fn end_of(id: uuid::Uuid) -> Option<Timestamp> {
     let bits = id.as_u128();
     let time = ((bits >> 80) << 12) | ((bits >> 64) & 0xfff);
-    (id.get_version_num() == 8).then(|| Timestamp::try_from(time).ok()).flatten()
+    (id.get_version_num() == 8).then(|| i64::try_from(time).ok().map(Timestamp)).flatten()
 }

@@ -39,7 +39,8 @@ pub fn keys(call: &Call) -> Result<pg_sys::Datum> {
     let keyring = key_file::all().ok().flatten();
     let loaded = |id| keyring.as_ref().is_some_and(|keyring| keyring.get(id).is_some());
     let current = keyring.as_ref().and_then(|keyring| keyring.current()).map(|key| key.id());
-    let mut users: BTreeMap<i32, i64> = store::connected(store::keys_in_use).into_iter().collect();
+    let in_use = store::connected(store::keys_in_use)?;
+    let mut users: BTreeMap<i32, i64> = in_use.into_iter().map(|key| (key.key_id, key.users)).collect();
     for key in keyring.iter().flat_map(|keyring| keyring.iter()) {
         users.entry(key.id()).or_default();
     }

@@ -11,13 +11,19 @@ use crate::user_id::UserId;
 
 /// `backup_codes_remaining(user_id) → integer`: 0 for a user without a valid set. No argument raises.
 pub fn remaining(call: &Call) -> Result<pg_sys::Datum> {
-    let found = UserId::read(call).ok().and_then(|user_id| store::connected(|| store::remaining(&user_id)));
-    call::value(found.map_or(0, |(unused, expires_at)| valid(unused, expires_at)))
+    let found = match UserId::read(call) {
+        Ok(user_id) => store::connected(|| store::remaining(&user_id))?,
+        Err(_) => None,
+    };
+    call::value(found.map_or(0, |set| valid(set.unused, set.expires_at)))
 }
 
 /// `backup_codes_status(user_id)`: always one row. No argument raises.
 pub fn status(call: &Call) -> Result<pg_sys::Datum> {
-    let found = UserId::read(call).ok().and_then(|user_id| store::connected(|| store::status(&user_id)));
+    let found = match UserId::read(call) {
+        Ok(user_id) => store::connected(|| store::status(&user_id))?,
+        Err(_) => None,
+    };
     let status = found.unwrap_or_default();
     let remaining = valid(status.unused, status.expires_at);
     let rows = call.rows();

@@ -34,7 +34,7 @@ pub fn forget_user(call: &Call) -> Result<pg_sys::Datum> {
     }
     // A key that is no user id was never given codes.
     if let Some(user_id) = key(trigger)?.and_then(|key| UserId::new(key).ok()) {
-        store::connected(|| store::forget(&user_id));
+        store::connected(|| store::forget(&user_id))?;
         announce::force_durable();
     }
     Ok(pg_sys::Datum::null())

@@ -2,7 +2,7 @@
 //!
 //! Expiry is judged by the clock, not by the start of the transaction, which stands still.
 
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::{FromDatum, IntoDatum, pg_sys};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -10,7 +10,39 @@ use crate::pg::call::Interval;
 use crate::pg::error::{Error, Result};
 
 /// A point in time.
-pub type Timestamp = i64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// PostgreSQL's '-infinity'.
+    const MINUS_INFINITY: Self = Self(i64::MIN);
+
+    /// This many microseconds later.
+    pub fn plus(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Microseconds since another point in time, negative when that is later.
+    pub fn since(self, other: Self) -> i64 {
+        self.0.saturating_sub(other.0)
+    }
+}
+
+impl IntoDatum for Timestamp {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        self.0.into_datum()
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::TIMESTAMPTZOID
+    }
+}
+
+impl FromDatum for Timestamp {
+    unsafe fn from_polymorphic_datum(datum: pg_sys::Datum, is_null: bool, _oid: pg_sys::Oid) -> Option<Self> {
+        (!is_null).then(|| Self(datum.value() as i64))
+    }
+}
 
 const MICROS_PER_DAY: i128 = 86_400_000_000;
 /// Seconds from 1970-01-01 to 2000-01-01.
@@ -19,25 +51,23 @@ const UNIX_OFFSET: i64 = 946_684_800;
 /// overflows.
 const MAX_YEARS_FORWARD: i64 = 10_000;
 const MAX_YEARS_BACKWARD: i64 = 1_000;
-/// PostgreSQL's '-infinity'.
-const MINUS_INFINITY: Timestamp = i64::MIN;
 
 /// Now.
 pub fn now() -> Timestamp {
     // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
+    Timestamp(unsafe { pg_sys::GetCurrentTimestamp() })
 }
 
 /// Milliseconds since 1970, as a uuid of version 7 counts.
 pub fn unix_millis(at: Timestamp) -> u64 {
-    (at / 1000 + UNIX_OFFSET * 1000).unsigned_abs()
+    (at.0 / 1000 + UNIX_OFFSET * 1000).unsigned_abs()
 }
 
 /// The point in time as RFC 3339 writes it, in UTC.
 pub fn rfc3339(at: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp(UNIX_OFFSET)
         .ok()
-        .and_then(|epoch| epoch.checked_add(Duration::microseconds(at)))
+        .and_then(|epoch| epoch.checked_add(Duration::microseconds(at.0)))
         .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
@@ -66,7 +96,7 @@ impl Interval {
         unsafe {
             let interval = pg_sys::Datum::from(&raw mut interval);
             pgrx::direct_function_call_as_datum(function, &[at.into_datum(), Some(interval)])
-                .map(|sum| sum.value() as i64)
+                .map(|sum| Timestamp(sum.value() as i64))
         }
     }
 }
@@ -93,5 +123,5 @@ pub fn cutoff(now: Timestamp, older_than: Interval) -> Result<Timestamp> {
         return Err(Error::OutOfRange { name: "older_than", range: "zero or positive" });
     }
     // Nothing is older than a thousand years.
-    Ok(older_than.from(now, false).map_or(MINUS_INFINITY, |at| at.min(now)))
+    Ok(older_than.from(now, false).map_or(Timestamp::MINUS_INFINITY, |at| at.min(now)))
 }

@@ -3,6 +3,7 @@
 
 use pgrx::pg_sys::{self, BuiltinOid};
 
+use super::value::{ByteaArray, IntegerArray, Raw, SmallintArray, TextArray, UuidArray};
 use crate::pg::call::varlena_size;
 
 /// Size, number of dimensions, offset of the data where there are NULLs, type; and of the only dimension length and lower
@@ -12,35 +13,31 @@ const HEADER: usize = 6 * size_of::<i32>();
 const EMPTY: usize = 4 * size_of::<i32>();
 
 /// A text array.
-pub fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<pg_sys::Datum> {
+pub fn texts<'a>(values: impl Iterator<Item = &'a [u8]>) -> Raw<TextArray> {
     array(BuiltinOid::TEXTOID, values, push_varlena)
 }
 
 /// A bytea array.
-pub fn byteas<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<pg_sys::Datum> {
+pub fn byteas<'a>(values: impl Iterator<Item = &'a [u8]>) -> Raw<ByteaArray> {
     array(BuiltinOid::BYTEAOID, values, push_varlena)
 }
 
 /// A uuid array.
-pub fn uuids<'a>(values: impl Iterator<Item = &'a uuid::Uuid>) -> Option<pg_sys::Datum> {
+pub fn uuids<'a>(values: impl Iterator<Item = &'a uuid::Uuid>) -> Raw<UuidArray> {
     array(BuiltinOid::UUIDOID, values, |bytes, id| bytes.extend_from_slice(id.as_bytes()))
 }
 
 /// An integer array.
-pub fn int4s(values: impl Iterator<Item = i32>) -> Option<pg_sys::Datum> {
+pub fn int4s(values: impl Iterator<Item = i32>) -> Raw<IntegerArray> {
     array(BuiltinOid::INT4OID, values, |bytes, value| bytes.extend_from_slice(&value.to_ne_bytes()))
 }
 
 /// A smallint array.
-pub fn int2s(values: impl Iterator<Item = i16>) -> Option<pg_sys::Datum> {
+pub fn int2s(values: impl Iterator<Item = i16>) -> Raw<SmallintArray> {
     array(BuiltinOid::INT2OID, values, |bytes, value| bytes.extend_from_slice(&value.to_ne_bytes()))
 }
 
-fn array<T>(
-    element: BuiltinOid,
-    values: impl Iterator<Item = T>,
-    push: impl Fn(&mut Vec<u8>, T),
-) -> Option<pg_sys::Datum> {
+fn array<T, A>(element: BuiltinOid, values: impl Iterator<Item = T>, push: impl Fn(&mut Vec<u8>, T)) -> Raw<A> {
     let mut bytes = vec![0; HEADER];
     let mut length = 0i32;
     for value in values {
@@ -57,7 +54,7 @@ fn array<T>(
     unsafe {
         let copy = pg_sys::palloc(bytes.len()).cast::<u8>();
         copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        Some(copy.into())
+        Raw::new(copy.into())
     }
 }
 

@@ -4,21 +4,19 @@
 //! one found it, by ctid: that saves a tenth of the whole. Where the account has changed since, they change nothing, and the
 //! attempt begins anew; so what was read holds for what is written, and nothing needs to be read again.
 
-use pgrx::{IntoDatum, pg_sys};
+use backup_codes_core::hash::CodeHash;
 
-use super::plan::Snapshot;
-use super::sets::{CodeSet, burned, code_set};
-use super::{News, act, bytes, statements, timestamp, user};
+use super::burned::Burned;
+use super::event::News;
+use super::facts::{Stored, facts};
+use super::sets::CodeSet;
+use super::statement::{Statement, statement};
+use super::value::Place;
 use crate::events::{Event, Kind, Reason};
 use crate::pg::clock::Timestamp;
 use crate::pg::error::{Error, Result};
 use crate::settings;
 use crate::user_id::UserId;
-use backup_codes_core::hash::CodeHash;
-
-/// Where a row was found, its ctid. It lives as long as what else [`connected`](super::connected) allocates.
-#[derive(Clone, Copy)]
-pub struct Place(pg_sys::Datum);
 
 /// An account as an attempt reads it. What it writes holds only if this is still so under the lock.
 pub struct Account {
@@ -26,17 +24,11 @@ pub struct Account {
     pub set: CodeSet,
     /// Until when the user is locked; may have passed.
     pub locked_until: Option<Timestamp>,
+    /// The codes of the set that were consumed earlier.
+    pub burned: Burned,
     place: Place,
     failures: i32,
     unused: i16,
-    burned: Vec<u8>,
-}
-
-impl Account {
-    /// Whether the code is one of the set that was consumed earlier.
-    pub fn has_burned(&self, hash: &CodeHash) -> bool {
-        burned(&self.burned).any(|code| code.hash == hash)
-    }
 }
 
 /// A failure that was counted.
@@ -47,61 +39,97 @@ pub struct Failure {
     pub last: bool,
 }
 
-/// The user's active set, from a plain read: no lock, no transaction id.
+statement! {
+    /// A plain read: no lock, no transaction id.
+    ReadAccount<'a>: User, Fresh
+    (user_id: &'a UserId)
+    ["SELECT "]
+    => AccountRow {
+        set_no: Option<i32>, locked_until: Option<Timestamp>, place: Place = "ctid", failures: i32, unused: i16,
+        burned: Vec<u8>, ..facts: Stored = [facts!(names)]
+    }
+    [" FROM backup_codes.account WHERE user_id = $user_id"]
+}
+
+/// The user's active set.
 pub fn account(user_id: &UserId) -> Result<Option<Account>> {
-    let rows = statements::ACCOUNT.execute(Snapshot::Fresh, [user(user_id)]);
-    let Some(row) = rows.first() else { return Ok(None) };
-    let Some((set, place)) = code_set(&row)?.zip(row.datum(12)) else { return Ok(None) };
+    let Some(row) = (ReadAccount { user_id }).first()? else { return Ok(None) };
+    let Some(set) = CodeSet::read(row.set_no, row.facts)? else { return Ok(None) };
     Ok(Some(Account {
         set,
-        locked_until: row.get(11),
-        place: Place(place),
-        failures: row.get(13).unwrap_or_default(),
-        unused: row.get(14).unwrap_or_default(),
-        burned: row.bytes(15).unwrap_or_default(),
+        locked_until: row.locked_until,
+        burned: Burned(row.burned),
+        place: row.place,
+        failures: row.failures,
+        unused: row.unused,
     }))
 }
 
-/// The ordinal and the row of an unburned code of the set, from a plain read.
-pub fn find(user_id: &UserId, set_no: i32, hash: &CodeHash) -> Option<(i16, Place)> {
-    let rows = statements::FIND.execute(Snapshot::Fresh, [user(user_id), set_no.into_datum(), bytes(hash)]);
-    let row = rows.first()?;
-    Some((row.get(1)?, Place(row.datum(2)?)))
+statement! {
+    /// A plain read: [`CountConsumed`] decides.
+    FindCode<'a>: User, Fresh
+    (user_id: &'a UserId, set_no: i32, code_hash: CodeHash)
+    ["SELECT "]
+    => FoundCode { ordinal: i16, place: Place = "ctid" }
+    [" FROM backup_codes.code WHERE user_id = $user_id AND code_hash = $code_hash AND set_no = $set_no"]
 }
 
-/// Spends a code that was found: writes the account, deletes the code, inserts the event. None when the set has expired, or
+/// The ordinal and the row of an unburned code of the set.
+pub fn find(user_id: &UserId, set_no: i32, code_hash: &CodeHash) -> Result<Option<FoundCode>> {
+    FindCode { user_id, set_no, code_hash: *code_hash }.first()
+}
+
+statement! {
+    /// Decides about a code that was found: the condition is checked on the row that is there once its lock is held. A code of a
+    /// set is live as long as no other code of it has been consumed since it was found, which the number of unused ones tells.
+    CountConsumed<'a>: User, Fresh
+    (user_id: &'a UserId, place: Place, set_no: i32, unused: i16, at: Timestamp, ordinal: i16, code_hash: CodeHash)
+    ["UPDATE backup_codes.account
+         SET unused = $unused - 1, failures = 0, locked_until = NULL, last_used_at = $at,
+             burned = burned || int2send($ordinal) || $code_hash
+       WHERE user_id = $user_id AND ctid = $place AND set_no = $set_no AND unused = $unused
+         AND (expires_at IS NULL OR expires_at > $at) AND (locked_until IS NULL OR locked_until <= $at)"]
+}
+
+statement! {
+    BurnCode<'a>: User, Fresh
+    (user_id: &'a UserId, place: Place, code_hash: CodeHash)
+    ["DELETE FROM backup_codes.code WHERE user_id = $user_id AND ctid = $place AND code_hash = $code_hash"]
+}
+
+/// Consumes a code that was found: writes the account, deletes the code, inserts the event. None when the set has expired, or
 /// the account has changed since it was read.
-pub fn spend(
+pub fn consume(
     user_id: &UserId,
     account: &Account,
-    hash: &CodeHash,
-    (ordinal, code): (i16, Place),
+    code_hash: &CodeHash,
+    code: FoundCode,
     at: Timestamp,
 ) -> Result<Option<Event>> {
-    let set_no = account.set.set_no;
-    let counted = statements::COUNT_SPENT.execute(
-        Snapshot::Fresh,
-        [
-            user(user_id),
-            Some(account.place.0),
-            set_no.into_datum(),
-            account.unused.into_datum(),
-            timestamp(at),
-            ordinal.into_datum(),
-            bytes(hash),
-        ],
-    );
-    if counted.count() == 0 {
+    let &Account { place, unused, set: CodeSet { set_no, .. }, .. } = account;
+    let FoundCode { ordinal, place: code } = code;
+    if (CountConsumed { user_id, place, set_no, unused, at, ordinal, code_hash: *code_hash }).run() == 0 {
         return Ok(None);
     }
-    if statements::BURN.execute(Snapshot::Fresh, [user(user_id), Some(code.0), bytes(hash)]).count() != 1 {
+    if (BurnCode { user_id, place: code, code_hash: *code_hash }).run() != 1 {
         return Err(Error::Damaged("a code was gone that its account still had"));
     }
-    let news = News { ordinal: Some(ordinal), ..News::of_active(Kind::Used, set_no, account.unused - 1) };
+    let news = News { ordinal: Some(ordinal), ..News::of_active(Kind::Used, set_no, unused - 1) };
     news.insert(user_id, at).map(Some)
 }
 
-/// Counts a failed attempt and locks the user when it is his turn. None when the account has changed since it was read. A user
+statement! {
+    /// Counts a failure and locks the user when it is their turn, unless the account has changed in any way that matters since it
+    /// was read: then the attempt begins anew.
+    CountFailure<'a>: User, Fresh
+    (user_id: &'a UserId, place: Option<Place>, set_no: i32, unused: i16, at: Timestamp, failures: i32,
+     locked_until: Option<Timestamp>)
+    ["UPDATE backup_codes.account SET failures = $failures, locked_until = coalesce($locked_until, locked_until)
+       WHERE user_id = $user_id AND ctid = $place AND set_no = $set_no AND unused = $unused AND failures = $failures - 1
+         AND (locked_until IS NULL OR locked_until <= $at)"]
+}
+
+/// Counts a failed attempt and locks the user when it is their turn. None when the account has changed since it was read. A user
 /// without one, whose set is nobody's, goes through the same statement.
 pub fn count_failure(
     user_id: &UserId,
@@ -113,19 +141,9 @@ pub fn count_failure(
     let unused = account.map_or(0, |account| account.unused);
     let last = failures >= settings::disable_after();
     let locks = failures % settings::max_failures() == 0 && !last;
-    let counted = statements::COUNT_FAILURE.execute(
-        Snapshot::Fresh,
-        [
-            user(user_id),
-            account.map(|account| account.place.0),
-            set_no.into_datum(),
-            unused.into_datum(),
-            timestamp(at),
-            failures.into_datum(),
-            locks.then(|| settings::locked_until(at)).and_then(timestamp),
-        ],
-    );
-    if counted.count() == 0 {
+    let locked_until = locks.then(|| settings::locked_until(at));
+    let place = account.map(|account| account.place);
+    if (CountFailure { user_id, place, set_no, unused, at, failures, locked_until }).run() == 0 {
         return Ok(None);
     }
     let locked = locks.then(|| {
@@ -133,9 +151,4 @@ pub fn count_failure(
         News { reason: Some(Reason::Failures), ..news }.insert(user_id, at)
     });
     Ok(Some(Failure { locked: locked.transpose()?, last }))
-}
-
-/// Removes the active set after too many failures. To be called after [`count_failure`], under whose lock it is.
-pub fn remove_active(user_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
-    act(&statements::REMOVE_ACTIVE, Kind::Disabled, user_id, at)
 }
