@@ -33,10 +33,11 @@ fn no_statement_that_changes_rows_calls_a_stable_or_volatile_function() {
     assert_eq!(mutable_functions("UPDATE t SET a = lower(b), c = Now()"), ["now"], "the check is able to tell");
     let mut conflicts = 0;
     for statement in STATEMENTS {
-        let (name, text) = (statement.name, statement.text);
+        // What stands between quotes is no part of the statement: doctor's remedies are statements, too.
+        let text: String = statement.text.split('\'').step_by(2).collect();
         conflicts += usize::from(text.contains("ON CONFLICT"));
         if ["UPDATE", "DELETE", "INSERT"].iter().any(|word| text.contains(word)) {
-            assert_eq!(mutable_functions(text), [""; 0], "{name}");
+            assert_eq!(mutable_functions(&text), [""; 0], "{}", statement.name);
         }
     }
     assert!(conflicts >= 4);

@@ -94,7 +94,7 @@ statement! {
     ()
     ["SELECT "]
     => FormatRow {
-        alphabet: Letter, length: i16, fast: bool = "scheme = 's'", users: i64 = "count(DISTINCT user_id)"
+        alphabet: Option<Letter>, length: Option<i16>, fast: Option<bool> = "scheme = 's'", users: i64 = "count(DISTINCT user_id)"
     }
     [" FROM (SELECT user_id, alphabet, length, scheme FROM backup_codes.account WHERE set_no IS NOT NULL
              UNION ALL
@@ -102,15 +102,15 @@ statement! {
       GROUP BY alphabet, length, scheme"]
 }
 
-/// The formats of the sets that there are.
+/// The formats of the sets that there are; a row that none of our functions can have written has none.
 fn stored_formats() -> Result<Vec<StoredFormat>> {
     let rows = CountFormats {}.rows().collect::<Result<Vec<_>>>()?;
     Ok(rows
         .into_iter()
         .filter_map(|row| {
-            let alphabet = Alphabet::from_letter(row.alphabet.0)?;
-            let format = Format { alphabet, length: usize::try_from(row.length).ok()? };
-            Some(StoredFormat { format, fast: row.fast, users: row.users })
+            let alphabet = Alphabet::from_letter(row.alphabet?.0)?;
+            let format = Format { alphabet, length: usize::try_from(row.length?).ok()? };
+            Some(StoredFormat { format, fast: row.fast?, users: row.users })
         })
         .collect())
 }

@@ -233,15 +233,20 @@ impl Plan {
 
 /// The text as PostgreSQL takes it: `$name` becomes `$1` where that is the first parameter.
 fn numbered(text: &str, parameters: &[Described]) -> String {
-    let mut parts = text.split('$');
-    let mut numbered = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|c: char| !is_name(c as u32)).unwrap_or(part.len());
-        let (name, rest) = part.split_at(end);
-        let number = parameters.iter().position(|(parameter, _)| *parameter == name).map_or(0, |index| index + 1);
-        numbered.push_str(&format!("${number}{rest}"));
+    let mut numbered = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let (before, after) = rest.split_at(at);
+        let end = after[1..].find(|c: char| !is_name(c as u32)).map_or(after.len(), |end| end + 1);
+        let name = &after[1..end];
+        numbered.push_str(before);
+        match parameters.iter().position(|(parameter, _)| *parameter == name) {
+            Some(index) if starts_parameter(rest.as_bytes(), at) => numbered.push_str(&format!("${}", index + 1)),
+            _ => numbered.push_str(&after[..end]),
+        }
+        rest = &after[end..];
     }
-    numbered
+    numbered + rest
 }
 
 const fn is_name(c: u32) -> bool {
@@ -253,7 +258,7 @@ pub const fn names_match(text: &str, groups: &[&[&str]]) -> bool {
     let text = text.as_bytes();
     let (mut at, mut group) = (0, 0);
     while at < text.len() {
-        if text[at] == b'$' && !is_named(text, at + 1, groups) {
+        if starts_parameter(text, at) && !is_named(text, at + 1, groups) {
             return false;
         }
         at += 1;
@@ -291,12 +296,17 @@ const fn is_named(text: &[u8], at: usize, groups: &[&[&str]]) -> bool {
 const fn names(text: &[u8], name: &[u8]) -> bool {
     let mut at = 0;
     while at < text.len() {
-        if text[at] == b'$' && stands_at(text, at + 1, name) {
+        if starts_parameter(text, at) && stands_at(text, at + 1, name) {
             return true;
         }
         at += 1;
     }
     false
+}
+
+/// A dollar within a word, as in `format('%1$s')`, starts none.
+const fn starts_parameter(text: &[u8], at: usize) -> bool {
+    text[at] == b'$' && (at == 0 || !is_name(text[at - 1] as u32))
 }
 
 const fn stands_at(text: &[u8], at: usize, name: &[u8]) -> bool {
@@ -521,6 +531,9 @@ macro_rules! statement {
                 &PLAN
             }
         }
+
+        // Looked at when it is checked, not only when it is built.
+        const _: &str = <$name as $crate::store::statement::Statement>::TEXT;
 
         #[cfg(any(test, feature = "pg_test"))]
         const _: () = {
