@@ -98,7 +98,7 @@ impl Order {
     fn read(call: &Call, first: usize) -> Result<Self> {
         let count = call.get::<i32>(first).unwrap_or_else(settings::count);
         if !(1..=MAX_COUNT).contains(&count) {
-            return Err(Error::OutOfRange { name: "count", range: "between 1 and 100" });
+            return Err(Error::OutOfRange { name: "count", range: "between 1 and 100".into() });
         }
         let valid_for = call.interval(first + 1);
         expires_at(clock::now(), valid_for)?;
