@@ -61,7 +61,6 @@ mod tests {
     use pgrx::prelude::*;
 
     include!("../pgrx-tests/settings.rs");
-    include!("../pgrx-tests/errors.rs");
     include!("../pgrx-tests/plans.rs");
     include!("../pgrx-tests/citus.rs");
 }
