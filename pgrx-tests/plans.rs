@@ -159,40 +159,6 @@ fn the_planner_of_the_session_is_left_as_it_was() {
     assert_eq!(settings(), before);
 }
 
-/// Takes every table, or none: other tests use them at the same time, in whatever order.
-const TAKE_TABLES: &str = "
-DO $$
-BEGIN
-  LOOP
-    BEGIN
-      LOCK TABLE backup_codes.account, backup_codes.pending_set, backup_codes.code, backup_codes.event, backup_codes.overview,
-                 backup_codes.events IN ACCESS EXCLUSIVE MODE NOWAIT;
-      EXIT;
-    EXCEPTION WHEN lock_not_available THEN
-      PERFORM pg_sleep(0.01);
-    END;
-  END LOOP;
-END
-$$";
-
-#[pg_test]
-fn kept_plans_survive_dropping_and_creating_the_extension() {
-    Spi::run(TAKE_TABLES).unwrap();
-    for round in 0..3 {
-        let code = enrol("phoenix");
-        assert_eq!(
-            Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('phoenix', '{code}')")).unwrap(),
-            Some(true),
-            "round {round}"
-        );
-        assert_eq!(Spi::get_one::<i32>("SELECT backup_codes_remaining('phoenix')").unwrap(), Some(9));
-        Spi::run("DROP EXTENSION backup_codes").unwrap();
-        assert_eq!(Spi::get_one::<i64>("SELECT count(*) FROM pg_namespace WHERE nspname = 'backup_codes'").unwrap(), Some(0));
-        Spi::run("CREATE EXTENSION backup_codes").unwrap();
-        assert_eq!(Spi::get_one::<i32>("SELECT backup_codes_remaining('phoenix')").unwrap(), Some(0));
-    }
-}
-
 /// Whether this transaction has an id by now.
 fn assigned() -> bool {
     // SAFETY: reads the state of the transaction.

@@ -1,4 +1,6 @@
--- The functions of the API. Each function of a user exists for bigint, uuid and text.
+-- Made by scripts/functions from functions.sql.in: change that file, and run it.
+
+-- The functions of the API. A function of a user is written once in functions.sql.in, and comes for bigint, uuid and text.
 -- Every one is SECURITY DEFINER with the same search_path: pg_temp is named, and last, or a caller's temporary table would
 -- capture the function. COST 10000 keeps the planner from running a writer on rows that a cheaper condition drops.
 
@@ -8,7 +10,10 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id bigint, count integer 
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(bigint, integer, interval) IS
-  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever '
+  'the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL '
+  'takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, '
+  '58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_generate(user_id uuid, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -16,7 +21,10 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id uuid, count integer DE
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(uuid, integer, interval) IS
-  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever '
+  'the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL '
+  'takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, '
+  '58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_generate(user_id text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -24,31 +32,43 @@ CREATE FUNCTION @extschema@.backup_codes_generate(user_id text, count integer DE
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate(text, integer, interval) IS
-  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Makes a new set of backup codes, live at once, and returns the plain codes: the only time they exist. Whatever '
+  'the user had (active set, pending set, lock) is gone. count: 1 to 100; valid_for: positive, ''infinity'' for ever; NULL '
+  'takes the setting. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, '
+  '58030.';
 
-CREATE FUNCTION @extschema@.backup_codes_generate_many(user_ids bigint[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+CREATE FUNCTION @extschema@.backup_codes_generate_many(
+  user_ids bigint[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS TABLE (user_id bigint, code text)
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1000
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_many_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate_many(bigint[], integer, interval) IS
-  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is named twice.';
+  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in '
+  'the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is '
+  'named twice.';
 
-CREATE FUNCTION @extschema@.backup_codes_generate_many(user_ids uuid[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+CREATE FUNCTION @extschema@.backup_codes_generate_many(
+  user_ids uuid[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS TABLE (user_id uuid, code text)
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1000
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_many_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate_many(uuid[], integer, interval) IS
-  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is named twice.';
+  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in '
+  'the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is '
+  'named twice.';
 
-CREATE FUNCTION @extschema@.backup_codes_generate_many(user_ids text[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+CREATE FUNCTION @extschema@.backup_codes_generate_many(
+  user_ids text[], count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS TABLE (user_id text, code text)
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1000
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_generate_many_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_generate_many(text[], integer, interval) IS
-  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is named twice.';
+  'Issuer. Makes a new set for each user, as backup_codes_generate does, and returns the plain codes with their users, in '
+  'the order of the ids as text: enrolling many users at a time. Errors as backup_codes_generate, and 22023 when a user is '
+  'named twice.';
 
 CREATE FUNCTION @extschema@.backup_codes_prepare(user_id bigint, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -56,7 +76,8 @@ CREATE FUNCTION @extschema@.backup_codes_prepare(user_id bigint, count integer D
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_prepare_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_prepare(bigint, integer, interval) IS
-  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
+  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active '
+  'set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
 
 CREATE FUNCTION @extschema@.backup_codes_prepare(user_id uuid, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -64,7 +85,8 @@ CREATE FUNCTION @extschema@.backup_codes_prepare(user_id uuid, count integer DEF
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_prepare_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_prepare(uuid, integer, interval) IS
-  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
+  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active '
+  'set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
 
 CREATE FUNCTION @extschema@.backup_codes_prepare(user_id text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -72,7 +94,8 @@ CREATE FUNCTION @extschema@.backup_codes_prepare(user_id text, count integer DEF
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_prepare_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_prepare(text, integer, interval) IS
-  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
+  'Issuer. Makes a pending set and returns its plain codes: it opens nothing until backup_codes_confirm, and the active '
+  'set stays valid. Preparing again replaces the pending set. Errors as backup_codes_generate.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint, code text)
   RETURNS boolean
@@ -80,7 +103,10 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(bigint, text) IS
-  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or '
+  'NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures '
+  'of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, '
+  '42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid, code text)
   RETURNS boolean
@@ -88,7 +114,10 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(uuid, text) IS
-  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or '
+  'NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures '
+  'of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, '
+  '42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text, code text)
   RETURNS boolean
@@ -96,7 +125,10 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(text, text) IS
-  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Activates the pending set when the code is one of it; the code is not consumed. False for a wrong, malformed or '
+  'NULL code, or nothing pending, or a pending set that has expired. Wrong proofs are counted: backup_codes.max_failures '
+  'of them drop the pending set. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, '
+  '42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint)
   RETURNS boolean
@@ -104,7 +136,8 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_unproved_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(bigint) IS
-  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: '
+  '22004, 22021, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid)
   RETURNS boolean
@@ -112,7 +145,8 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_unproved_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(uuid) IS
-  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: '
+  '22004, 22021, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text)
   RETURNS boolean
@@ -120,7 +154,8 @@ CREATE FUNCTION @extschema@.backup_codes_confirm(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_confirm_unproved_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_confirm(text) IS
-  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Activates whatever is pending now, without proof that the user saved it. False when nothing is pending. Errors: '
+  '22004, 22021, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_cancel(user_id bigint)
   RETURNS boolean
@@ -128,7 +163,8 @@ CREATE FUNCTION @extschema@.backup_codes_cancel(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_cancel_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_cancel(bigint) IS
-  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, '
+  '22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_cancel(user_id uuid)
   RETURNS boolean
@@ -136,7 +172,8 @@ CREATE FUNCTION @extschema@.backup_codes_cancel(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_cancel_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_cancel(uuid) IS
-  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, '
+  '22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_cancel(user_id text)
   RETURNS boolean
@@ -144,31 +181,38 @@ CREATE FUNCTION @extschema@.backup_codes_cancel(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_cancel_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_cancel(text) IS
-  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Drops the pending set; the active set is not touched. False when nothing was pending. Errors: 22004, 22021, '
+  '22023, 25006.';
 
-CREATE FUNCTION @extschema@.backup_codes_regenerate(user_id bigint, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+CREATE FUNCTION @extschema@.backup_codes_regenerate(
+  user_id bigint, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_regenerate_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_regenerate(bigint, text, integer, interval) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; '
+  'otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
 
-CREATE FUNCTION @extschema@.backup_codes_regenerate(user_id uuid, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+CREATE FUNCTION @extschema@.backup_codes_regenerate(
+  user_id uuid, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_regenerate_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_regenerate(uuid, text, integer, interval) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; '
+  'otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
 
-CREATE FUNCTION @extschema@.backup_codes_regenerate(user_id text, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
+CREATE FUNCTION @extschema@.backup_codes_regenerate(
+  user_id text, code text, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 10
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_regenerate_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_regenerate(text, text, integer, interval) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, makes a new set as backup_codes_generate does; '
+  'otherwise returns no row and leaves the set as it is. Errors as backup_codes_generate.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint)
   RETURNS integer
@@ -176,7 +220,8 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(bigint) IS
-  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes went. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes '
+  'went. Errors: 22004, 22021, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid)
   RETURNS integer
@@ -184,7 +229,8 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(uuid) IS
-  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes went. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes '
+  'went. Errors: 22004, 22021, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id text)
   RETURNS integer
@@ -192,7 +238,8 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(text) IS
-  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes went. Errors: 22004, 22021, 22023, 25006.';
+  'Issuer. Removes everything the user has, active set, pending set and lock, and returns how many unused active codes '
+  'went. Errors: 22004, 22021, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint, code text)
   RETURNS boolean
@@ -200,7 +247,8 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(bigint, text) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise '
+  'false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid, code text)
   RETURNS boolean
@@ -208,7 +256,8 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(uuid, text) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise '
+  'false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_disable(user_id text, code text)
   RETURNS boolean
@@ -216,7 +265,8 @@ CREATE FUNCTION @extschema@.backup_codes_disable(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_disable_gated_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_disable(text, text) IS
-  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise '
+  'false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
   RETURNS boolean
@@ -224,7 +274,9 @@ CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_consume_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_consume(bigint, text) IS
-  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with '
+  'bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those '
+  'of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id uuid, code text)
   RETURNS boolean
@@ -232,7 +284,9 @@ CREATE FUNCTION @extschema@.backup_codes_consume(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_consume_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_consume(uuid, text) IS
-  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with '
+  'bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those '
+  'of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id text, code text)
   RETURNS boolean
@@ -240,7 +294,9 @@ CREATE FUNCTION @extschema@.backup_codes_consume(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_consume_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_consume(text, text) IS
-  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Verifier. True exactly once for each code of the user''s active set, false for anything else, never NULL. Call it with '
+  'bind parameters: a literal code can reach the server log. Arguments never raise; 25006 on a standby, 53200, and those '
+  'of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id bigint, code text)
   RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
@@ -248,7 +304,9 @@ CREATE FUNCTION @extschema@.backup_codes_attempt(user_id bigint, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(bigint, text) IS
-  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or '
+  'locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. '
+  'Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id uuid, code text)
   RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
@@ -256,7 +314,9 @@ CREATE FUNCTION @extschema@.backup_codes_attempt(user_id uuid, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(uuid, text) IS
-  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or '
+  'locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. '
+  'Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id text, code text)
   RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
@@ -264,7 +324,9 @@ CREATE FUNCTION @extschema@.backup_codes_attempt(user_id text, code text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(text, text) IS
-  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+  'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or '
+  'locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. '
+  'Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id bigint)
   RETURNS integer
@@ -299,7 +361,8 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(bigint) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
+  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
   RETURNS TABLE (
@@ -310,7 +373,8 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(uuid) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
+  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
   RETURNS TABLE (
@@ -321,7 +385,8 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(text) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned codes, ascending. Works on a hot standby.';
+  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT 100, lease interval DEFAULT '1 minute')
   RETURNS TABLE (
@@ -331,7 +396,8 @@ CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_events_claim';
 COMMENT ON FUNCTION @extschema@.backup_codes_events_claim(integer, interval) IS
-  'Mailer. Leases up to max_events waiting events, the oldest first, to nobody else until the lease ends; then they can be claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
+  'Mailer. Leases up to max_events waiting events, the oldest first, to nobody else until the lease ends; then they can be '
+  'claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_ack(lease uuid, event_ids uuid[])
   RETURNS integer
@@ -339,7 +405,8 @@ CREATE FUNCTION @extschema@.backup_codes_events_ack(lease uuid, event_ids uuid[]
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_events_ack';
 COMMENT ON FUNCTION @extschema@.backup_codes_events_ack(uuid, uuid[]) IS
-  'Mailer. Marks events of a lease as delivered; returns how many. Events that another mailer has claimed since are left alone. Errors: 22004, 25006.';
+  'Mailer. Marks events of a lease as delivered; returns how many. Events that another mailer has claimed since are left '
+  'alone. Errors: 22004, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_release(lease uuid, event_ids uuid[], retry_after interval)
   RETURNS integer
@@ -347,7 +414,8 @@ CREATE FUNCTION @extschema@.backup_codes_events_release(lease uuid, event_ids uu
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_events_release';
 COMMENT ON FUNCTION @extschema@.backup_codes_events_release(uuid, uuid[], interval) IS
-  'Mailer. Gives events of a lease back undelivered, to be claimed again after retry_after (zero or positive); returns how many. An event that was claimed 20 times is parked. Errors: 22004, 22023, 25006.';
+  'Mailer. Gives events of a lease back undelivered, to be claimed again after retry_after (zero or positive); returns how '
+  'many. An event that was claimed 20 times is parked. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_forget_user()
   RETURNS trigger
@@ -355,7 +423,9 @@ CREATE FUNCTION @extschema@.backup_codes_forget_user()
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_forget_user';
 COMMENT ON FUNCTION @extschema@.backup_codes_forget_user() IS
-  'Issuer. Trigger function, AFTER DELETE FOR EACH ROW on the application''s users table: removes account, codes and events of the user whose id stands in the named column, several joined with a colon. Columns: smallint, integer, bigint, uuid, text, varchar, char. Errors: 39P01, 22023, 42703, 42804.';
+  'Issuer. Trigger function, AFTER DELETE FOR EACH ROW on the application''s users table: removes account, codes and '
+  'events of the user whose id stands in the named column, several joined with a colon. Columns: smallint, integer, '
+  'bigint, uuid, text, varchar, char. Errors: 39P01, 22023, 42703, 42804.';
 
 CREATE FUNCTION @extschema@.backup_codes_revoke_all(issued_before timestamptz DEFAULT now(), max_users integer DEFAULT 1000)
   RETURNS bigint
@@ -363,7 +433,8 @@ CREATE FUNCTION @extschema@.backup_codes_revoke_all(issued_before timestamptz DE
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_revoke_all';
 COMMENT ON FUNCTION @extschema@.backup_codes_revoke_all(timestamptz, integer) IS
-  'Operator. Removes every set, active or pending, that was made before the given time, for up to max_users users; returns how many users lost one. Call it until it returns 0. Errors: 22004, 22023, 25006.';
+  'Operator. Removes every set, active or pending, that was made before the given time, for up to max_users users; returns '
+  'how many users lost one. Call it until it returns 0. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_purge(
   older_than interval DEFAULT '90 days', undelivered boolean DEFAULT false, max_users integer DEFAULT 1000)
@@ -372,7 +443,9 @@ CREATE FUNCTION @extschema@.backup_codes_purge(
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_purge';
 COMMENT ON FUNCTION @extschema@.backup_codes_purge(interval, boolean, integer) IS
-  'Operator. Removes what has been dead for longer than older_than, for up to max_users users: expired sets, abandoned pending sets, history and delivered events (with undelivered also those still waiting) and accounts that hold nothing; returns how many users lost something. Call it until it returns 0. Errors: 22004, 22023, 25006.';
+  'Operator. Removes what has been dead for longer than older_than, for up to max_users users: expired sets, abandoned '
+  'pending sets, history and delivered events (with undelivered also those still waiting) and accounts that hold nothing; '
+  'returns how many users lost something. Call it until it returns 0. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_keys()
   RETURNS TABLE (key_id integer, loaded boolean, current boolean, users bigint)
@@ -380,7 +453,8 @@ CREATE FUNCTION @extschema@.backup_codes_keys()
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_keys';
 COMMENT ON FUNCTION @extschema@.backup_codes_keys() IS
-  'Operator. The keys that the key file holds or that sets need, never their values: whether the file holds it, whether new sets take it, and how many users have sets that need it.';
+  'Operator. The keys that the key file holds or that sets need, never their values: whether the file holds it, whether '
+  'new sets take it, and how many users have sets that need it.';
 
 CREATE FUNCTION @extschema@.backup_codes_doctor()
   RETURNS TABLE (check_name text, status text, detail text, hint text)
@@ -388,4 +462,5 @@ CREATE FUNCTION @extschema@.backup_codes_doctor()
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_doctor';
 COMMENT ON FUNCTION @extschema@.backup_codes_doctor() IS
-  'Operator. What should be looked after, a row for each check, always the same ones in the same order: status ok, warning or problem, what was found, and what to paste to put it right. Reads only; works on a hot standby.';
+  'Operator. What should be looked after, a row for each check, always the same ones in the same order: status ok, warning '
+  'or problem, what was found, and what to paste to put it right. Reads only; works on a hot standby.';

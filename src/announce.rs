@@ -90,7 +90,7 @@ fn notify(event: &Event) -> Announced {
             }),
         }
     };
-    send(&settings::channel(), &ascii(&payload.to_string()));
+    send(&settings::channel().unwrap_or_default(), &ascii(&payload.to_string()));
     if many { Announced::Many } else { Announced::Singly }
 }
 

@@ -32,66 +32,27 @@ pub extern "C-unwind" fn _PG_init() {
 }
 
 pg::call::sql_functions! {
-    api::generate::generate =>
-        Bigint backup_codes_generate_bigint "pg_finfo_backup_codes_generate_bigint",
-        Uuid backup_codes_generate_uuid "pg_finfo_backup_codes_generate_uuid",
-        Text backup_codes_generate_text "pg_finfo_backup_codes_generate_text";
-    api::generate::generate_many =>
-        Bigint backup_codes_generate_many_bigint "pg_finfo_backup_codes_generate_many_bigint",
-        Uuid backup_codes_generate_many_uuid "pg_finfo_backup_codes_generate_many_uuid",
-        Text backup_codes_generate_many_text "pg_finfo_backup_codes_generate_many_text";
-    api::generate::prepare =>
-        Bigint backup_codes_prepare_bigint "pg_finfo_backup_codes_prepare_bigint",
-        Uuid backup_codes_prepare_uuid "pg_finfo_backup_codes_prepare_uuid",
-        Text backup_codes_prepare_text "pg_finfo_backup_codes_prepare_text";
-    api::confirm::confirm =>
-        Bigint backup_codes_confirm_bigint "pg_finfo_backup_codes_confirm_bigint",
-        Uuid backup_codes_confirm_uuid "pg_finfo_backup_codes_confirm_uuid",
-        Text backup_codes_confirm_text "pg_finfo_backup_codes_confirm_text";
-    api::confirm::confirm_unproved =>
-        Bigint backup_codes_confirm_unproved_bigint "pg_finfo_backup_codes_confirm_unproved_bigint",
-        Uuid backup_codes_confirm_unproved_uuid "pg_finfo_backup_codes_confirm_unproved_uuid",
-        Text backup_codes_confirm_unproved_text "pg_finfo_backup_codes_confirm_unproved_text";
-    api::confirm::cancel =>
-        Bigint backup_codes_cancel_bigint "pg_finfo_backup_codes_cancel_bigint",
-        Uuid backup_codes_cancel_uuid "pg_finfo_backup_codes_cancel_uuid",
-        Text backup_codes_cancel_text "pg_finfo_backup_codes_cancel_text";
-    api::generate::regenerate =>
-        Bigint backup_codes_regenerate_bigint "pg_finfo_backup_codes_regenerate_bigint",
-        Uuid backup_codes_regenerate_uuid "pg_finfo_backup_codes_regenerate_uuid",
-        Text backup_codes_regenerate_text "pg_finfo_backup_codes_regenerate_text";
-    api::disable::disable =>
-        Bigint backup_codes_disable_bigint "pg_finfo_backup_codes_disable_bigint",
-        Uuid backup_codes_disable_uuid "pg_finfo_backup_codes_disable_uuid",
-        Text backup_codes_disable_text "pg_finfo_backup_codes_disable_text";
-    api::disable::disable_gated =>
-        Bigint backup_codes_disable_gated_bigint "pg_finfo_backup_codes_disable_gated_bigint",
-        Uuid backup_codes_disable_gated_uuid "pg_finfo_backup_codes_disable_gated_uuid",
-        Text backup_codes_disable_gated_text "pg_finfo_backup_codes_disable_gated_text";
-    api::attempt::consume =>
-        Bigint backup_codes_consume_bigint "pg_finfo_backup_codes_consume_bigint",
-        Uuid backup_codes_consume_uuid "pg_finfo_backup_codes_consume_uuid",
-        Text backup_codes_consume_text "pg_finfo_backup_codes_consume_text";
-    api::attempt::attempt =>
-        Bigint backup_codes_attempt_bigint "pg_finfo_backup_codes_attempt_bigint",
-        Uuid backup_codes_attempt_uuid "pg_finfo_backup_codes_attempt_uuid",
-        Text backup_codes_attempt_text "pg_finfo_backup_codes_attempt_text";
-    api::status::remaining =>
-        Bigint backup_codes_remaining_bigint "pg_finfo_backup_codes_remaining_bigint",
-        Uuid backup_codes_remaining_uuid "pg_finfo_backup_codes_remaining_uuid",
-        Text backup_codes_remaining_text "pg_finfo_backup_codes_remaining_text";
-    api::status::status =>
-        Bigint backup_codes_status_bigint "pg_finfo_backup_codes_status_bigint",
-        Uuid backup_codes_status_uuid "pg_finfo_backup_codes_status_uuid",
-        Text backup_codes_status_text "pg_finfo_backup_codes_status_text";
-    api::mailer::claim => None backup_codes_events_claim "pg_finfo_backup_codes_events_claim";
-    api::mailer::ack => None backup_codes_events_ack "pg_finfo_backup_codes_events_ack";
-    api::mailer::release => None backup_codes_events_release "pg_finfo_backup_codes_events_release";
-    api::user::forget_user => None backup_codes_forget_user "pg_finfo_backup_codes_forget_user";
-    api::operator::revoke_all => None backup_codes_revoke_all "pg_finfo_backup_codes_revoke_all";
-    api::operator::purge => None backup_codes_purge "pg_finfo_backup_codes_purge";
-    api::operator::keys => None backup_codes_keys "pg_finfo_backup_codes_keys";
-    doctor::doctor => None backup_codes_doctor "pg_finfo_backup_codes_doctor";
+    api::generate::generate => backup_codes_generate (user);
+    api::generate::generate_many => backup_codes_generate_many (user);
+    api::generate::prepare => backup_codes_prepare (user);
+    api::confirm::confirm => backup_codes_confirm (user);
+    api::confirm::confirm_unproved => backup_codes_confirm_unproved (user);
+    api::confirm::cancel => backup_codes_cancel (user);
+    api::generate::regenerate => backup_codes_regenerate (user);
+    api::disable::disable => backup_codes_disable (user);
+    api::disable::disable_gated => backup_codes_disable_gated (user);
+    api::attempt::consume => backup_codes_consume (user);
+    api::attempt::attempt => backup_codes_attempt (user);
+    api::status::remaining => backup_codes_remaining (user);
+    api::status::status => backup_codes_status (user);
+    api::mailer::claim => backup_codes_events_claim;
+    api::mailer::ack => backup_codes_events_ack;
+    api::mailer::release => backup_codes_events_release;
+    api::user::forget_user => backup_codes_forget_user;
+    api::operator::revoke_all => backup_codes_revoke_all;
+    api::operator::purge => backup_codes_purge;
+    api::operator::keys => backup_codes_keys;
+    doctor::doctor => backup_codes_doctor;
 }
 
 #[cfg(any(test, feature = "pg_test"))]
@@ -100,7 +61,6 @@ mod tests {
     use pgrx::prelude::*;
 
     include!("../pgrx-tests/settings.rs");
-    include!("../pgrx-tests/errors.rs");
     include!("../pgrx-tests/plans.rs");
     include!("../pgrx-tests/citus.rs");
 }

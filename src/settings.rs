@@ -1,30 +1,39 @@
-//! The settings, each with its name, a noun phrase and a sentence. The reference is docs/reference.md.
+//! The settings: each is one entry of the table below. The reference is docs/reference.md.
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::CString;
 
-use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
-use pgrx::{PostgresGucEnum, pg_guard, pg_sys};
+use pgrx::guc::GucFlags;
+use pgrx::{PostgresGucEnum, pg_sys};
 
 use crate::pg::clock::Timestamp;
+use crate::pg::setting::{self, settings};
 use backup_codes_core::code::{Alphabet, Format, LENGTHS, STRONG_BITS};
 use backup_codes_core::hash::Scheme;
 
+/// The alphabet of new codes.
 #[derive(Clone, Copy, PostgresGucEnum)]
-enum AlphabetSetting {
+pub enum AlphabetSetting {
+    /// Crockford's base32.
     #[name = c"base32"]
     Base32,
+    /// Hexadecimal digits.
     #[name = c"hex"]
     Hex,
+    /// Decimal digits.
     #[name = c"decimal"]
     Decimal,
 }
 
+/// The hash function of new sets.
 #[derive(Clone, Copy, PostgresGucEnum)]
-enum HashSetting {
+pub enum HashSetting {
+    /// As many random bits as a code carries ask for.
     #[name = c"auto"]
     Auto,
+    /// SHA-256.
     #[name = c"sha256"]
     Sha256,
+    /// Argon2id.
     #[name = c"argon2id"]
     Argon2id,
 }
@@ -54,322 +63,223 @@ pub enum NotifyPayload {
     Id,
 }
 
-static COUNT: GucSetting<i32> = GucSetting::<i32>::new(10);
-static ALPHABET: GucSetting<AlphabetSetting> = GucSetting::<AlphabetSetting>::new(AlphabetSetting::Base32);
-static LENGTH: GucSetting<i32> = GucSetting::<i32>::new(25);
-static GROUP_SIZE: GucSetting<i32> = GucSetting::<i32>::new(5);
-static HASH: GucSetting<HashSetting> = GucSetting::<HashSetting>::new(HashSetting::Auto);
-static ARGON2_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(19456);
-static ARGON2_ITERATIONS: GucSetting<i32> = GucSetting::<i32>::new(2);
-static VALID_FOR: GucSetting<i32> = GucSetting::<i32>::new(0);
-static LOW: GucSetting<i32> = GucSetting::<i32>::new(2);
-static MAX_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
-static LOCKOUT: GucSetting<i32> = GucSetting::<i32>::new(900);
-static DISABLE_AFTER: GucSetting<i32> = GucSetting::<i32>::new(100);
-static NOTIFY: GucSetting<Notify> = GucSetting::<Notify>::new(Notify::Each);
-static NOTIFY_PAYLOAD: GucSetting<NotifyPayload> = GucSetting::<NotifyPayload>::new(NotifyPayload::Full);
-static CHANNEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"backup_codes"));
-static OUTBOX: GucSetting<bool> = GucSetting::<bool>::new(true);
-static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
-static CONTEXT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+settings! {
+    /// Codes in a new set, where the caller does not say.
+    count() -> i32 = COUNT: Integer {
+        name: c"backup_codes.count",
+        phrase: c"Sets the number of codes in a new set.",
+        sentence: c"Applies where a function is called without count.",
+        context: Superuser,
+        default: 10,
+        range: 1..=100,
+        unit: GucFlags::empty(),
+    }
 
-/// The longest name a notification channel can have, in bytes.
-const MAX_CHANNEL: usize = 63;
-/// The longest context an event can carry, in bytes.
-const MAX_CONTEXT: usize = 200;
+    /// Alphabet of new codes.
+    alphabet() -> AlphabetSetting = ALPHABET: Word {
+        name: c"backup_codes.alphabet",
+        phrase: c"Sets the alphabet of new codes.",
+        sentence: c"base32 is Crockford's, with a check symbol; hex and decimal have none.",
+        context: Superuser,
+        default: AlphabetSetting::Base32,
+    }
+
+    /// Symbols in a new code.
+    length() -> i32 = LENGTH: Integer {
+        name: c"backup_codes.length",
+        phrase: c"Sets the number of symbols in a new code.",
+        sentence: c"Counts symbols without separators, the check symbol of base32 included.",
+        context: Superuser,
+        default: 25,
+        range: *LENGTHS.start() as i32..=*LENGTHS.end() as i32,
+        unit: GucFlags::empty(),
+    }
+
+    /// Symbols between two hyphens, 0 for none.
+    group_size() -> i32 = GROUP_SIZE: Integer {
+        name: c"backup_codes.group_size",
+        phrase: c"Sets the number of symbols between two hyphens of a new code.",
+        sentence: c"With 0 a code is written without hyphens.",
+        context: Superuser,
+        default: 5,
+        range: 0..=*LENGTHS.end() as i32,
+        unit: GucFlags::empty(),
+    }
+
+    /// Hash function of new sets.
+    hash() -> HashSetting = HASH: Word {
+        name: c"backup_codes.hash",
+        phrase: c"Sets the hash function of new sets.",
+        sentence: c"auto takes SHA-256 where a code carries at least 112 random bits, else Argon2id.",
+        context: Superuser,
+        default: HashSetting::Auto,
+    }
+
+    /// Argon2id's memory for one code of a new set, in kB.
+    argon2_memory() -> i32 = ARGON2_MEMORY: Integer {
+        name: c"backup_codes.argon2_memory",
+        phrase: c"Sets the memory that Argon2id takes for one code of a new set.",
+        sentence: c"More memory makes an offline search dearer, and an attempt as well.",
+        context: Superuser,
+        default: 19456,
+        range: 8192..=1_048_576,
+        unit: GucFlags::UNIT_KB,
+    }
+
+    /// Argon2id's passes over its memory for one code of a new set.
+    argon2_iterations() -> i32 = ARGON2_ITERATIONS: Integer {
+        name: c"backup_codes.argon2_iterations",
+        phrase: c"Sets the number of passes that Argon2id makes over its memory for one code of a new set.",
+        sentence: c"More passes make an offline search dearer, and an attempt as well.",
+        context: Superuser,
+        default: 2,
+        range: 1..=20,
+        unit: GucFlags::empty(),
+    }
+
+    /// Seconds a new set is valid, where the caller does not say; 0 for ever.
+    valid_for() -> i32 = VALID_FOR: Integer {
+        name: c"backup_codes.valid_for",
+        phrase: c"Sets the time after which a new set expires.",
+        sentence: c"With 0 a set is valid for ever.",
+        context: Superuser,
+        default: 0,
+        range: 0..=i32::MAX,
+        unit: GucFlags::UNIT_S,
+    }
+
+    /// Unused codes from which on a user has few left.
+    low() -> i32 = LOW: Integer {
+        name: c"backup_codes.low",
+        phrase: c"Sets the number of unused codes from which on a user has few left.",
+        sentence: c"The functions and events then say low.",
+        context: Superuser,
+        default: 2,
+        range: 0..=*COUNT.kind.range.end(),
+        unit: GucFlags::empty(),
+    }
+
+    /// Consecutive failures that lock a user.
+    max_failures() -> i32 = MAX_FAILURES: Integer {
+        name: c"backup_codes.max_failures",
+        phrase: c"Sets the number of consecutive failures that lock a user.",
+        sentence: c"Every multiple of it locks again, for backup_codes.lockout.",
+        context: Superuser,
+        default: 5,
+        range: 1..=100,
+        unit: GucFlags::empty(),
+    }
+
+    /// Seconds for which a user is locked.
+    lockout() -> i32 = LOCKOUT: Integer {
+        name: c"backup_codes.lockout",
+        phrase: c"Sets the time for which a user is locked.",
+        sentence: c"While a user is locked no code is accepted and none is counted.",
+        context: Superuser,
+        default: 900,
+        range: 1..=86_400,
+        unit: GucFlags::UNIT_S,
+    }
+
+    /// Consecutive failures that remove a user's set.
+    disable_after() -> i32 = DISABLE_AFTER: Integer {
+        name: c"backup_codes.disable_after",
+        phrase: c"Sets the number of consecutive failures that remove a user's set.",
+        sentence: c"NIST SP 800-63B-4 section 3.2.2 allows 100 at the most.",
+        context: Superuser,
+        default: 100,
+        range: 1..=100,
+        unit: GucFlags::empty(),
+    }
+
+    /// Whether events are announced.
+    notify() -> Notify = NOTIFY: Word {
+        name: c"backup_codes.notify",
+        phrase: c"Sets when events are announced with NOTIFY.",
+        sentence: c"each announces every event, up to 64 in a transaction; coalesced only where no other event waits to be claimed; off announces none.",
+        context: Superuser,
+        default: Notify::Each,
+    }
+
+    /// What a notification says.
+    notify_payload() -> NotifyPayload = NOTIFY_PAYLOAD: Word {
+        name: c"backup_codes.notify_payload",
+        phrase: c"Sets what a notification says.",
+        sentence: c"full names the user; id says no more than the kind and the id of the event.",
+        context: Superuser,
+        default: NotifyPayload::Full,
+    }
+
+    /// The channel of the notifications.
+    channel() -> Option<CString> = CHANNEL: Text {
+        name: c"backup_codes.channel",
+        phrase: c"Sets the channel of the notifications.",
+        sentence: c"It is a name as LISTEN takes it.",
+        context: Superuser,
+        default: Some(c"backup_codes"),
+        check: Some(setting::length::<1, { pg_sys::NAMEDATALEN as usize - 1 }>),
+    }
+
+    /// Whether events wait to be claimed.
+    outbox() -> bool = OUTBOX: Switch {
+        name: c"backup_codes.outbox",
+        phrase: c"Sets whether events wait to be claimed by a mailer.",
+        sentence: c"When off, events are written as history only.",
+        context: Superuser,
+        default: true,
+    }
+
+    /// The file of the keys; None when there is none.
+    key_file() -> Option<CString> = KEY_FILE: Text {
+        name: c"backup_codes.key_file",
+        phrase: c"Sets the file of the keys under which codes are hashed.",
+        sentence: c"It lies outside the data directory, readable by the server's user alone.",
+        context: Sighup,
+        default: Some(c""),
+        check: None,
+    }
+
+    /// What events carry along, in the encoding of the database; None for nothing.
+    context() -> Option<CString> = CONTEXT: Text {
+        name: c"backup_codes.context",
+        phrase: c"Sets the text that events carry along.",
+        sentence: c"It may be a request id or a user agent, for instance.",
+        context: User,
+        default: Some(c""),
+        check: Some(setting::length::<0, 200>),
+    }
+}
 
 /// Registers every setting and reserves the prefix.
 pub fn register() {
-    let integer = |name, short, long, setting, min, max, flags| {
-        GucRegistry::define_int_guc(name, short, long, setting, min, max, GucContext::Suset, flags);
-    };
-    let plain = GucFlags::default();
-    integer(
-        c"backup_codes.count",
-        c"Number of codes in a new set.",
-        c"Applies where a function is called without count.",
-        &COUNT,
-        1,
-        100,
-        plain,
-    );
-    GucRegistry::define_enum_guc(
-        c"backup_codes.alphabet",
-        c"Alphabet of new codes.",
-        c"base32 is Crockford's, with a check symbol; hex and decimal have none.",
-        &ALPHABET,
-        GucContext::Suset,
-        plain,
-    );
-    integer(
-        c"backup_codes.length",
-        c"Number of symbols in a new code.",
-        c"Counts symbols without separators, the check symbol of base32 included.",
-        &LENGTH,
-        *LENGTHS.start() as i32,
-        *LENGTHS.end() as i32,
-        plain,
-    );
-    integer(
-        c"backup_codes.group_size",
-        c"Number of symbols between two hyphens of a new code.",
-        c"With 0 a code is written without hyphens.",
-        &GROUP_SIZE,
-        0,
-        64,
-        plain,
-    );
-    GucRegistry::define_enum_guc(
-        c"backup_codes.hash",
-        c"Hash function of new sets.",
-        c"auto takes SHA-256 where a code carries at least 112 random bits, else Argon2id.",
-        &HASH,
-        GucContext::Suset,
-        plain,
-    );
-    integer(
-        c"backup_codes.argon2_memory",
-        c"Memory that Argon2id takes for one code of a new set.",
-        c"More memory makes an offline search dearer, and an attempt as well.",
-        &ARGON2_MEMORY,
-        8192,
-        1_048_576,
-        GucFlags::UNIT_KB,
-    );
-    integer(
-        c"backup_codes.argon2_iterations",
-        c"Passes that Argon2id makes over its memory for one code of a new set.",
-        c"More passes make an offline search dearer, and an attempt as well.",
-        &ARGON2_ITERATIONS,
-        1,
-        20,
-        plain,
-    );
-    integer(
-        c"backup_codes.valid_for",
-        c"Time after which a new set expires.",
-        c"With 0 a set is valid for ever.",
-        &VALID_FOR,
-        0,
-        i32::MAX,
-        GucFlags::UNIT_S,
-    );
-    integer(
-        c"backup_codes.low",
-        c"Number of unused codes from which on a user has few left.",
-        c"The functions and events then say low.",
-        &LOW,
-        0,
-        100,
-        plain,
-    );
-    integer(
-        c"backup_codes.max_failures",
-        c"Number of consecutive failures that lock a user.",
-        c"Every multiple of it locks again, for backup_codes.lockout.",
-        &MAX_FAILURES,
-        1,
-        100,
-        plain,
-    );
-    integer(
-        c"backup_codes.lockout",
-        c"Time for which a user is locked.",
-        c"While a user is locked no code is accepted and none is counted.",
-        &LOCKOUT,
-        1,
-        86_400,
-        GucFlags::UNIT_S,
-    );
-    integer(
-        c"backup_codes.disable_after",
-        c"Number of consecutive failures that remove a user's set.",
-        c"NIST SP 800-63B-4 section 3.2.2 allows 100 at the most.",
-        &DISABLE_AFTER,
-        1,
-        100,
-        plain,
-    );
-    GucRegistry::define_enum_guc(
-        c"backup_codes.notify",
-        c"Whether events are announced with NOTIFY.",
-        c"each announces every event, up to 64 in a transaction; coalesced only where no other event waits to be claimed; off announces none.",
-        &NOTIFY,
-        GucContext::Suset,
-        plain,
-    );
-    GucRegistry::define_enum_guc(
-        c"backup_codes.notify_payload",
-        c"What a notification says.",
-        c"full names the user; id says no more than the kind and the id of the event.",
-        &NOTIFY_PAYLOAD,
-        GucContext::Suset,
-        plain,
-    );
-    GucRegistry::define_bool_guc(
-        c"backup_codes.outbox",
-        c"Whether events wait to be claimed by a mailer.",
-        c"When off, events are written as history only.",
-        &OUTBOX,
-        GucContext::Suset,
-        plain,
-    );
-    GucRegistry::define_string_guc(
-        c"backup_codes.key_file",
-        c"File of the keys under which codes are hashed.",
-        c"It lies outside the data directory, readable by the server's user alone.",
-        &KEY_FILE,
-        GucContext::Sighup,
-        plain,
-    );
-    // SAFETY: the hooks are guarded against panics.
-    unsafe {
-        GucRegistry::define_string_guc_with_hooks(
-            c"backup_codes.channel",
-            c"Channel of the notifications.",
-            c"A name of 1 to 63 bytes.",
-            &CHANNEL,
-            GucContext::Suset,
-            plain,
-            Some(check_channel),
-            None,
-            None,
-        );
-        GucRegistry::define_string_guc_with_hooks(
-            c"backup_codes.context",
-            c"Text that events carry along.",
-            c"Up to 200 bytes, for instance a request id or a user agent.",
-            &CONTEXT,
-            GucContext::Userset,
-            plain,
-            Some(check_context),
-            None,
-            None,
-        );
-        pg_sys::MarkGUCPrefixReserved(c"backup_codes".as_ptr());
+    for setting in ALL {
+        setting.define();
     }
-}
-
-/// Length in bytes of the value a check hook is asked about; a NULL value has none.
-unsafe fn value_len(value: *mut *mut c_char) -> usize {
-    // SAFETY: PostgreSQL passes a pointer to a NULL or to a NUL-terminated string.
-    unsafe { if (*value).is_null() { 0 } else { CStr::from_ptr(*value).count_bytes() } }
-}
-
-fn explain(detail: &CStr) {
-    // SAFETY: the variable is PostgreSQL's channel for a check hook's detail; the text is static.
-    unsafe { pg_sys::GUC_check_errdetail_string = detail.as_ptr().cast_mut() };
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn check_channel(
-    value: *mut *mut c_char,
-    _extra: *mut *mut c_void,
-    _source: pg_sys::GucSource::Type,
-) -> bool {
-    // SAFETY: called by PostgreSQL with the new value.
-    let valid = (1..=MAX_CHANNEL).contains(&unsafe { value_len(value) });
-    if !valid {
-        explain(c"A channel has a name of 1 to 63 bytes.");
-    }
-    valid
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn check_context(
-    value: *mut *mut c_char,
-    _extra: *mut *mut c_void,
-    _source: pg_sys::GucSource::Type,
-) -> bool {
-    // SAFETY: called by PostgreSQL with the new value.
-    let valid = unsafe { value_len(value) } <= MAX_CONTEXT;
-    if !valid {
-        explain(c"A context has at most 200 bytes.");
-    }
-    valid
+    // SAFETY: the prefix is a NUL-terminated string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"backup_codes".as_ptr()) };
 }
 
 /// The format of new codes, and of what an unknown user types.
 pub fn format() -> Format {
-    let alphabet = match ALPHABET.get() {
+    let alphabet = match alphabet() {
         AlphabetSetting::Base32 => Alphabet::Base32,
         AlphabetSetting::Hex => Alphabet::Hex,
         AlphabetSetting::Decimal => Alphabet::Decimal,
     };
-    Format { alphabet, length: LENGTH.get() as usize }
+    Format { alphabet, length: length() as usize }
 }
 
 /// The scheme of new sets in this format.
 pub fn scheme(format: Format) -> Scheme {
-    let argon2id = Scheme::Argon2id { memory: ARGON2_MEMORY.get() as u32, iterations: ARGON2_ITERATIONS.get() as u32 };
-    match HASH.get() {
+    let argon2id = Scheme::Argon2id { memory: argon2_memory() as u32, iterations: argon2_iterations() as u32 };
+    match hash() {
         HashSetting::Sha256 => Scheme::Sha256,
         HashSetting::Auto if format.random_bits() >= STRONG_BITS => Scheme::Sha256,
         HashSetting::Auto | HashSetting::Argon2id => argon2id,
     }
 }
 
-/// The file of the keys; None when there is none.
-pub fn key_file() -> Option<CString> {
-    KEY_FILE.get().filter(|path| !path.is_empty())
-}
-
-/// Consecutive failures that lock a user.
-pub fn max_failures() -> i32 {
-    MAX_FAILURES.get()
-}
-
 /// Until when a user is locked by what happens at a point in time.
 pub fn locked_until(at: Timestamp) -> Timestamp {
-    at.plus(i64::from(LOCKOUT.get()) * 1_000_000)
-}
-
-/// Consecutive failures that remove a user's set.
-pub fn disable_after() -> i32 {
-    DISABLE_AFTER.get()
-}
-
-/// Codes in a new set, where the caller does not say.
-pub fn count() -> i32 {
-    COUNT.get()
-}
-
-/// Symbols between two hyphens, 0 for none.
-pub fn group_size() -> usize {
-    GROUP_SIZE.get() as usize
-}
-
-/// Seconds a new set is valid, where the caller does not say; 0 for ever.
-pub fn valid_for() -> i32 {
-    VALID_FOR.get()
-}
-
-/// Unused codes from which on a user has few left.
-pub fn low() -> i32 {
-    LOW.get()
-}
-
-/// Whether events are announced.
-pub fn notify() -> Notify {
-    NOTIFY.get()
-}
-
-/// What a notification says.
-pub fn notify_payload() -> NotifyPayload {
-    NOTIFY_PAYLOAD.get()
-}
-
-/// The channel of the notifications.
-pub fn channel() -> CString {
-    CHANNEL.get().unwrap_or_default()
-}
-
-/// Whether events wait to be claimed.
-pub fn outbox() -> bool {
-    OUTBOX.get()
-}
-
-/// What events carry along, in the encoding of the database; None when the setting is empty.
-pub fn context() -> Option<CString> {
-    CONTEXT.get().filter(|context| !context.is_empty())
+    at.plus(i64::from(lockout()) * 1_000_000)
 }

@@ -26,7 +26,7 @@ impl UserId {
     /// The elements of the first argument, an array, in the order of their bytes, in which rows are locked. Raises 22004 for
     /// NULL and 22023 for a user who is named twice, too.
     pub fn read_many(call: &Call) -> Result<Vec<Self>> {
-        let elements = call.elements(0).ok_or(Error::Null("user_ids"))?;
+        let elements = call.elements(0).ok_or(Error::UserIdsNull)?;
         let mut users =
             elements.into_iter().map(|datum| Self::from_datum(datum, call.id_type)).collect::<Result<Vec<_>>>()?;
         users.sort_unstable_by(|a, b| a.stored.cmp(&b.stored));
@@ -46,7 +46,7 @@ impl UserId {
     }
 
     fn from_datum(datum: Option<pg_sys::Datum>, id_type: IdType) -> Result<Self> {
-        let datum = datum.ok_or(Error::Null("user_id"))?;
+        let datum = datum.ok_or(Error::UserIdNull)?;
         match id_type {
             IdType::Bigint => Self::new((datum.value() as i64).to_string().into_bytes()),
             IdType::Uuid => Self::new(call::uuid(datum).hyphenated().to_string().into_bytes()),

@@ -16,9 +16,6 @@ use backup_codes_core::code::{Entropy, Format, Symbols};
 use backup_codes_core::hash::Scheme;
 use backup_codes_core::keyring::Key;
 
-/// The most codes a set can have.
-const MAX_COUNT: i32 = 100;
-
 type Store = fn(&UserId, &NewSet, Timestamp) -> Result<Option<Event>>;
 
 /// `backup_codes_generate(user_id, count, valid_for) → SETOF text`. Raises 22004, 22021, 22023, 25006 and the
@@ -97,8 +94,12 @@ impl Order {
     /// Reads count and valid_for, the first of which has this index.
     fn read(call: &Call, first: usize) -> Result<Self> {
         let count = call.get::<i32>(first).unwrap_or_else(settings::count);
-        if !(1..=MAX_COUNT).contains(&count) {
-            return Err(Error::OutOfRange { name: "count", range: "between 1 and 100" });
+        let allowed = &settings::COUNT.kind.range;
+        if !allowed.contains(&count) {
+            return Err(Error::OutOfRange {
+                name: "count",
+                range: format!("between {} and {}", allowed.start(), allowed.end()).into(),
+            });
         }
         let valid_for = call.interval(first + 1);
         expires_at(clock::now(), valid_for)?;
@@ -148,7 +149,7 @@ impl Order {
 
     /// A code as it is shown.
     fn text(&self, code: &Symbols) -> SecretText {
-        SecretText::new(&self.format.display(code, settings::group_size()))
+        SecretText::new(&self.format.display(code, settings::group_size() as usize))
     }
 }
 

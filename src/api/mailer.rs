@@ -16,7 +16,7 @@ pub fn claim(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let max_events = call.get(0).ok_or(Error::Null("max_events"))?;
     if max_events < 1 {
-        return Err(Error::OutOfRange { name: "max_events", range: "at least 1" });
+        return Err(Error::OutOfRange { name: "max_events", range: "at least 1".into() });
     }
     let now = clock::now();
     let until = clock::after(now, call.interval(1).ok_or(Error::Null("lease"))?, "lease")?;
@@ -55,15 +55,15 @@ pub fn ack(call: &Call) -> Result<pg_sys::Datum> {
 /// `backup_codes_events_release(lease, event_ids, retry_after) → integer`. Raises 22004, 22023, 25006.
 pub fn release(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
-    let retry_after = call.interval(2).ok_or(Error::NullLease("retry_after"))?;
+    let retry_after = call.interval(2).ok_or(Error::LeaseNull("retry_after"))?;
     let due = clock::not_before(clock::now(), retry_after, "retry_after")?;
     settle(call, |lease, events| store::release(lease, events, due))
 }
 
 /// Does something about events of the lease that a mailer shows; of how many. What cannot be a lease of ours has none.
 fn settle(call: &Call, act: impl FnOnce(&Lease, Raw<UuidArray>) -> usize) -> Result<pg_sys::Datum> {
-    let id = call::uuid(call.datum(0).ok_or(Error::NullLease("lease"))?);
-    let events = Raw::new(call.datum(1).ok_or(Error::NullLease("event_ids"))?);
+    let id = call::uuid(call.datum(0).ok_or(Error::LeaseNull("lease"))?);
+    let events = Raw::new(call.datum(1).ok_or(Error::LeaseNull("event_ids"))?);
     let count = end_of(id).map_or(0, |until| store::connected(|| act(&Lease { id, until }, events)));
     call::value(count as i32)
 }

@@ -54,7 +54,7 @@ pub fn keys(call: &Call) -> Result<pg_sys::Datum> {
 fn max_users(call: &Call, index: usize) -> Result<i32> {
     let max_users = call.get(index).ok_or(Error::Null("max_users"))?;
     if max_users < 1 {
-        return Err(Error::OutOfRange { name: "max_users", range: "at least 1" });
+        return Err(Error::OutOfRange { name: "max_users", range: "at least 1".into() });
     }
     Ok(max_users)
 }

@@ -247,22 +247,32 @@ pub fn require_writable() -> Result<()> {
     }
 }
 
-/// Makes C functions of Rust ones: for each verb its symbols, one for each type of user_id, as functions.sql names them.
+/// Makes the C symbols of the functions that functions.sql declares: `name` for a function without a user, and `name_bigint`,
+/// `name_uuid` and `name_text` for a function of a `(user)`, each with the `pg_finfo_` symbol that PostgreSQL asks for first.
 macro_rules! sql_functions {
-    ($($function:path => $($id_type:ident $symbol:ident $finfo:literal),+;)+) => {
-        $($(
-            #[unsafe(no_mangle)]
-            extern "C-unwind" fn $symbol(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
+    ($($function:path => $name:ident $(($user:ident))?;)+) => {
+        $($crate::pg::call::sql_functions!(@overloads $function, $name $(, $user)?);)+
+    };
+    (@overloads $function:path, $name:ident) => {
+        $crate::pg::call::sql_functions!(@symbol $function, None, stringify!($name));
+    };
+    (@overloads $function:path, $name:ident, user) => {
+        $crate::pg::call::sql_functions!(@symbol $function, Bigint, concat!(stringify!($name), "_bigint"));
+        $crate::pg::call::sql_functions!(@symbol $function, Uuid, concat!(stringify!($name), "_uuid"));
+        $crate::pg::call::sql_functions!(@symbol $function, Text, concat!(stringify!($name), "_text"));
+    };
+    (@symbol $function:path, $id_type:ident, $symbol:expr) => {
+        const _: () = {
+            #[unsafe(export_name = $symbol)]
+            extern "C-unwind" fn call(fcinfo: pgrx::pg_sys::FunctionCallInfo) -> pgrx::pg_sys::Datum {
                 // SAFETY: PostgreSQL calls this symbol as a version-1 function.
                 unsafe { $crate::pg::call::Call::run(fcinfo, $crate::pg::call::IdType::$id_type, $function) }
             }
-            const _: () = {
-                #[unsafe(export_name = $finfo)]
-                extern "C" fn finfo() -> &'static pgrx::pg_sys::Pg_finfo_record {
-                    const { &pgrx::pg_sys::Pg_finfo_record { api_version: 1 } }
-                }
-            };
-        )+)+
+            #[unsafe(export_name = concat!("pg_finfo_", $symbol))]
+            extern "C" fn finfo() -> &'static pgrx::pg_sys::Pg_finfo_record {
+                const { &pgrx::pg_sys::Pg_finfo_record { api_version: 1 } }
+            }
+        };
     };
 }
 pub(crate) use sql_functions;

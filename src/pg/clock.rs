@@ -105,22 +105,26 @@ impl Interval {
 pub fn after(now: Timestamp, interval: Interval, name: &'static str) -> Result<Timestamp> {
     match interval.from(now, true) {
         Some(at) if at > now && interval.span() > 0 => Ok(at),
-        _ => Err(Error::OutOfRange { name, range: "positive and at most 10000 years" }),
+        _ => Err(Error::OutOfRange { name, range: format!("positive and at most {MAX_YEARS_FORWARD} years").into() }),
     }
 }
 
-/// This point in time or a later one. Raises 22023, with the name of the argument, when the interval is negative.
+/// This point in time or a later one. Raises 22023, with the name of the argument, which has no default, when the interval is
+/// negative.
 pub fn not_before(now: Timestamp, interval: Interval, name: &'static str) -> Result<Timestamp> {
     match interval.from(now, true) {
         Some(at) if at >= now && interval.span() >= 0 => Ok(at),
-        _ => Err(Error::OutOfRange { name, range: "zero or positive and at most 10000 years" }),
+        _ => Err(Error::IntervalOutOfRange {
+            name,
+            range: format!("zero or positive and at most {MAX_YEARS_FORWARD} years").into(),
+        }),
     }
 }
 
 /// The point before which something is older than the interval. Raises 22023 when it is negative.
 pub fn cutoff(now: Timestamp, older_than: Interval) -> Result<Timestamp> {
     if older_than.span() < 0 {
-        return Err(Error::OutOfRange { name: "older_than", range: "zero or positive" });
+        return Err(Error::OutOfRange { name: "older_than", range: "zero or positive".into() });
     }
     // Nothing is older than a thousand years.
     Ok(older_than.from(now, false).map_or(Timestamp::MINUS_INFINITY, |at| at.min(now)))

@@ -3,6 +3,7 @@
 //! No message holds a code, a hash or a key. The report hides the statement from the server log, where a literal code could
 //! stand; the statement is also hidden from `log_min_error_statement`.
 
+use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 
 use pgrx::PgSqlErrorCode as Code;
@@ -11,51 +12,65 @@ use pgrx::pg_sys;
 /// What an API function answers: a datum, or an error for the client.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error for the client.
+/// An error for the client. What SQLSTATE and hint each has stands in `remedy`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// 22004: an argument that must be there is NULL.
-    #[error("{0} must not be NULL")]
-    Null(&'static str),
-    /// 22004: the same of what a mailer says of a lease.
-    #[error("{0} must not be NULL")]
-    NullLease(&'static str),
-    /// 22023: a user id of zero bytes.
+    /// A user must be named.
+    #[error("user_id must not be NULL")]
+    UserIdNull,
+    /// An array of users must be given.
+    #[error("user_ids must not be NULL")]
+    UserIdsNull,
+    /// A user id of zero bytes.
     #[error("user_id must not be empty")]
     UserIdEmpty,
-    /// 22023: an array of user ids has one of them twice.
+    /// An array of user ids has one of them twice.
     #[error("user_ids must not name a user twice")]
     UserIdTwice,
-    /// 22023: a user id of more than 255 bytes.
+    /// A user id of more than 255 bytes.
     #[error("user_id is too long")]
     UserIdTooLong,
-    /// 22021: a user id that is not text in the database's encoding.
+    /// A user id that is not text in the database's encoding.
     #[error("user_id cannot be converted to UTF-8")]
     UserIdEncoding,
-    /// 22023: any other argument out of its range.
+    /// An argument that has a default is NULL.
+    #[error("{0} must not be NULL")]
+    Null(&'static str),
+    /// An argument that has a default is out of its range.
     #[error("{name} must be {range}")]
     OutOfRange {
         /// The argument.
         name: &'static str,
         /// What it may be.
-        range: &'static str,
+        range: Cow<'static, str>,
     },
-    /// 25006: a writer on a standby, or in a read-only transaction.
+    /// What a mailer says of a lease is NULL.
+    #[error("{0} must not be NULL")]
+    LeaseNull(&'static str),
+    /// An interval that has no default is out of its range.
+    #[error("{name} must be {range}")]
+    IntervalOutOfRange {
+        /// The argument.
+        name: &'static str,
+        /// What it may be.
+        range: Cow<'static, str>,
+    },
+    /// A writer on a standby, or in a read-only transaction.
     #[error("cannot change backup codes {}", if *.recovery { "during recovery" } else { "in a read-only transaction" })]
     ReadOnly {
         /// On a standby, that is.
         recovery: bool,
     },
-    /// 53200: no memory for Argon2id, or parameters out of its range.
+    /// No memory for Argon2id, or parameters out of its range.
     #[error("could not hash a backup code: {0}")]
     Hash(#[from] backup_codes_core::hash::HashError),
-    /// 58P01: there is no such key file.
+    /// There is no such key file.
     #[error("key file \"{0}\" does not exist")]
     KeyFileMissing(String),
-    /// 42501: the server's user may not read the key file.
+    /// The server's user may not read the key file.
     #[error("permission denied for key file \"{0}\"")]
     KeyFileDenied(String),
-    /// 58030: the key file cannot be read for another reason.
+    /// The key file cannot be read for another reason.
     #[error("could not read key file \"{path}\": {reason}")]
     KeyFileUnreadable {
         /// The file.
@@ -63,16 +78,16 @@ pub enum Error {
         /// The operating system's reason.
         reason: String,
     },
-    /// F0000: the path is relative, or leads into the data directory.
+    /// The path is relative, or leads into the data directory.
     #[error("key file \"{0}\" is not outside the data directory")]
     KeyFilePlace(String),
-    /// F0000: not a regular file, or larger than one can be.
+    /// Not a regular file, or larger than one can be.
     #[error("key file \"{0}\" is not a regular file of at most 64 kB")]
     KeyFileKind(String),
-    /// F0000: others than the server's user may read or change the file.
+    /// Others than the server's user may read or change the file.
     #[error("key file \"{0}\" has group or world access, or a foreign owner")]
     KeyFileOpen(String),
-    /// F0000: the content is not a list of keys.
+    /// The content is not a list of keys.
     #[error("key file \"{path}\" is malformed: {reason}")]
     KeyFileContent {
         /// The file.
@@ -80,13 +95,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: backup_codes_core::keyring::KeyFileError,
     },
-    /// 55000: a set needs a key, and no key file is configured.
+    /// A set needs a key, and no key file is configured.
     #[error("a set of backup codes needs key {id}, and backup_codes.key_file is not set")]
     KeyFileNotSet {
         /// The key's id.
         id: i32,
     },
-    /// 55000: a set needs a key that the file does not hold, or holds another of that id.
+    /// A set needs a key that the file does not hold, or holds another of that id.
     #[error("a set of backup codes needs key {id}, and key file \"{path}\" {}", if *.other { "has another key of that id" } else { "does not hold it" })]
     KeyMissing {
         /// The key's id.
@@ -96,96 +111,111 @@ pub enum Error {
         /// There is a key of that id.
         other: bool,
     },
-    /// 58000: the operating system gave no random bytes.
+    /// The operating system gave no random bytes.
     #[error("could not read random bytes from the operating system: {0}")]
     Random(#[from] backup_codes_core::code::RandomError),
-    /// 39P01: the trigger function was called in another way than AFTER DELETE FOR EACH ROW.
+    /// The trigger function was called in another way than AFTER DELETE FOR EACH ROW.
     #[error("backup_codes_forget_user must be called by an AFTER DELETE trigger FOR EACH ROW")]
     TriggerProtocol,
-    /// 22023: the trigger names no column.
+    /// The trigger names no column.
     #[error("backup_codes_forget_user needs the name of at least one column")]
     TriggerNoColumn,
-    /// 42703: the trigger names a column the table does not have.
+    /// The trigger names a column the table does not have.
     #[error("column \"{0}\" does not exist in the table of the trigger")]
     TriggerColumn(String),
-    /// 42804: the trigger names a column whose type could run foreign code.
+    /// The trigger names a column whose type could run foreign code.
     #[error("column \"{0}\" has a type that cannot be a user id")]
     TriggerColumnType(String),
-    /// XX001: a row of the extension's own tables that its functions cannot have written.
+    /// A row of the extension's own tables that its functions cannot have written.
     #[error("stored data of backup codes is damaged: {0}")]
     Damaged(&'static str),
 }
 
+const PASS_A_KEY: &str = "Pass the user's key, for instance 42 or 'acme:42'.";
+const LEAVE_IT_OUT: &str = "Leave the argument out to take its default.";
+const CREATE_THE_TRIGGER: &str =
+    "Write CREATE TRIGGER name AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id').";
+
 impl Error {
-    fn sqlstate(&self) -> Code {
+    /// The SQLSTATE, and what to do about it. The reference lists both: a test compares them.
+    fn remedy(&self) -> (Code, &'static str) {
         match self {
-            Self::Null(_) | Self::NullLease(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            Self::UserIdEmpty
-            | Self::UserIdTwice
-            | Self::UserIdTooLong
-            | Self::OutOfRange { .. }
-            | Self::TriggerNoColumn => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Self::UserIdEncoding => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
-            Self::ReadOnly { .. } => Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
-            Self::Hash(_) => Code::ERRCODE_OUT_OF_MEMORY,
-            Self::KeyFileMissing(_) => Code::ERRCODE_UNDEFINED_FILE,
-            Self::KeyFileDenied(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Self::KeyFileUnreadable { .. } => Code::ERRCODE_IO_ERROR,
-            Self::KeyFilePlace(_) | Self::KeyFileKind(_) | Self::KeyFileOpen(_) | Self::KeyFileContent { .. } => {
-                Code::ERRCODE_CONFIG_FILE_ERROR
+            Self::UserIdNull => (Code::ERRCODE_NULL_VALUE_NOT_ALLOWED, PASS_A_KEY),
+            Self::UserIdsNull => (Code::ERRCODE_NULL_VALUE_NOT_ALLOWED, "Pass an array of the users' keys."),
+            Self::UserIdEmpty => (Code::ERRCODE_INVALID_PARAMETER_VALUE, PASS_A_KEY),
+            Self::UserIdTwice => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Leave out what is repeated, for instance with array_agg(DISTINCT id).",
+            ),
+            Self::UserIdTooLong => (Code::ERRCODE_INVALID_PARAMETER_VALUE, "A user id has at most 255 bytes in UTF-8."),
+            Self::UserIdEncoding => {
+                (Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, "Pass the user's key in the encoding of the database.")
             }
-            Self::KeyFileNotSet { .. } | Self::KeyMissing { .. } => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Self::Random(_) => Code::ERRCODE_SYSTEM_ERROR,
-            Self::TriggerProtocol => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-            Self::TriggerColumn(_) => Code::ERRCODE_UNDEFINED_COLUMN,
-            Self::TriggerColumnType(_) => Code::ERRCODE_DATATYPE_MISMATCH,
-            Self::Damaged(_) => Code::ERRCODE_DATA_CORRUPTED,
+            Self::Null(_) => (Code::ERRCODE_NULL_VALUE_NOT_ALLOWED, LEAVE_IT_OUT),
+            Self::OutOfRange { .. } => (Code::ERRCODE_INVALID_PARAMETER_VALUE, LEAVE_IT_OUT),
+            Self::LeaseNull(_) => (
+                Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                "Pass lease and event_ids as backup_codes_events_claim returned them.",
+            ),
+            Self::IntervalOutOfRange { .. } => {
+                (Code::ERRCODE_INVALID_PARAMETER_VALUE, "Pass an interval, for instance '5 minutes'.")
+            }
+            Self::ReadOnly { recovery: true } => {
+                (Code::ERRCODE_READ_ONLY_SQL_TRANSACTION, "Call the function on the primary server.")
+            }
+            Self::ReadOnly { recovery: false } => {
+                (Code::ERRCODE_READ_ONLY_SQL_TRANSACTION, "Start the transaction with READ WRITE.")
+            }
+            Self::Hash(_) => {
+                (Code::ERRCODE_OUT_OF_MEMORY, "Lower backup_codes.argon2_memory, or give the server more memory.")
+            }
+            Self::KeyFileMissing(_) => (
+                Code::ERRCODE_UNDEFINED_FILE,
+                "Put the file back, or correct backup_codes.key_file and reload the configuration.",
+            ),
+            Self::KeyFileDenied(_) => (
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                "Make the server's user the owner of the file, or root with the server's group.",
+            ),
+            Self::KeyFileUnreadable { .. } => {
+                (Code::ERRCODE_IO_ERROR, "Correct backup_codes.key_file and reload the configuration.")
+            }
+            Self::KeyFilePlace(_) => (
+                Code::ERRCODE_CONFIG_FILE_ERROR,
+                "Give an absolute path outside the data directory, which base backups and replicas copy.",
+            ),
+            Self::KeyFileKind(_) => (Code::ERRCODE_CONFIG_FILE_ERROR, "Give the path of a file with one line a key."),
+            Self::KeyFileOpen(_) => (
+                Code::ERRCODE_CONFIG_FILE_ERROR,
+                "Give it mode 0600 if the server's user owns it, or 0640 if root does.",
+            ),
+            Self::KeyFileContent { .. } => (
+                Code::ERRCODE_CONFIG_FILE_ERROR,
+                "Each line is an id, a space and 32 bytes in base64; the current key comes first.",
+            ),
+            Self::KeyFileNotSet { .. } => (
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "Set backup_codes.key_file to the file that holds it and reload the configuration.",
+            ),
+            Self::KeyMissing { .. } => (
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "Put the key back into the file; without it the set cannot be opened, only replaced.",
+            ),
+            Self::Random(_) => (Code::ERRCODE_SYSTEM_ERROR, "Look for the reason in the kernel's log, and try again."),
+            Self::TriggerProtocol => (Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, CREATE_THE_TRIGGER),
+            Self::TriggerNoColumn => (Code::ERRCODE_INVALID_PARAMETER_VALUE, CREATE_THE_TRIGGER),
+            Self::TriggerColumn(_) => (Code::ERRCODE_UNDEFINED_COLUMN, CREATE_THE_TRIGGER),
+            Self::TriggerColumnType(_) => (
+                Code::ERRCODE_DATATYPE_MISMATCH,
+                "Use a column of type smallint, integer, bigint, uuid, text, character varying or character.",
+            ),
+            Self::Damaged(_) => (Code::ERRCODE_DATA_CORRUPTED, "Make the user a new set with backup_codes_generate."),
         }
     }
 
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Null("user_ids") => "Pass an array of the users' keys.",
-            Self::UserIdTwice => "Leave out what is repeated, for instance with array_agg(DISTINCT id).",
-            Self::Null("user_id") | Self::UserIdEmpty => "Pass the user's key, for instance 42 or 'acme:42'.",
-            Self::Null(_) => "Leave the argument out to take its default.",
-            Self::UserIdTooLong => "A user id has at most 255 bytes in UTF-8.",
-            Self::UserIdEncoding => "Pass the user's key in the encoding of the database.",
-            Self::NullLease(_) => "Pass lease and event_ids as backup_codes_events_claim returned them.",
-            Self::OutOfRange { name: "retry_after", .. } => "Pass an interval, for instance '5 minutes'.",
-            Self::OutOfRange { .. } => "Leave the argument out to take its default.",
-            Self::ReadOnly { recovery: true } => "Call the function on the primary server.",
-            Self::ReadOnly { recovery: false } => "Start the transaction with READ WRITE.",
-            Self::Hash(_) => "Lower backup_codes.argon2_memory, or give the server more memory.",
-            Self::KeyFileMissing(_) => {
-                "Put the file back, or correct backup_codes.key_file and reload the configuration."
-            }
-            Self::KeyFileDenied(_) => "Make the server's user the owner of the file, or root with the server's group.",
-            Self::KeyFileUnreadable { .. } => "Correct backup_codes.key_file and reload the configuration.",
-            Self::KeyFilePlace(_) => {
-                "Give an absolute path outside the data directory, which base backups and replicas copy."
-            }
-            Self::KeyFileKind(_) => "Give the path of a file with one line a key.",
-            Self::KeyFileOpen(_) => "Give it mode 0600 if the server's user owns it, or 0640 if root does.",
-            Self::KeyFileContent { .. } => {
-                "Each line is an id, a space and 32 bytes in base64; the current key comes first."
-            }
-            Self::KeyFileNotSet { .. } => {
-                "Set backup_codes.key_file to the file that holds it and reload the configuration."
-            }
-            Self::KeyMissing { .. } => {
-                "Put the key back into the file; without it the set cannot be opened, only replaced."
-            }
-            Self::Random(_) => "Look for the reason in the kernel's log, and try again.",
-            Self::TriggerProtocol | Self::TriggerNoColumn | Self::TriggerColumn(_) => {
-                "Write CREATE TRIGGER name AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id')."
-            }
-            Self::TriggerColumnType(_) => {
-                "Use a column of type smallint, integer, bigint, uuid, text, character varying or character."
-            }
-            Self::Damaged(_) => "Make the user a new set with backup_codes_generate.",
-        }
+        self.remedy().1
     }
 
     /// Raises the error, with the statement and its context hidden from the server log.
@@ -218,7 +248,12 @@ impl Error {
 
     fn fill(&self, report: impl FnOnce(i32, *const c_char, *const c_char)) {
         let message = CString::new(crate::pg::encoding::from_utf8(self.to_string())).unwrap_or_default();
-        let hint = CString::new(self.hint()).unwrap_or_default();
-        report(self.sqlstate() as i32, message.as_ptr(), hint.as_ptr());
+        let (sqlstate, hint) = self.remedy();
+        let hint = CString::new(hint).unwrap_or_default();
+        report(sqlstate as i32, message.as_ptr(), hint.as_ptr());
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

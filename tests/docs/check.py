@@ -13,6 +13,8 @@ later statement spells it, the real one is sent, in the same spelling (case, bla
 
 A table column with the heading `test` says which tests prove a line: files, and names of tests in them between backticks.
 Each must exist.
+
+What the reference says of a setting is compared with the server (settings.py).
 """
 
 import difflib
@@ -21,6 +23,10 @@ import re
 import subprocess
 import sys
 
+import settings
+
+# The page with a heading for every setting.
+REFERENCE = "docs/reference.md"
 # Five symbols in a group, the last group maybe shorter; or at least 25 symbols without groups.
 CODE = re.compile(
     r"\b[0-9A-HJKMNP-TV-Z]{5}(?:-[0-9A-HJKMNP-TV-Z]{5})*-[0-9A-HJKMNP-TV-Z]{1,5}\b"
@@ -279,6 +285,7 @@ def check(bindir, path):
 
 def main(bindir, *paths):
     results = [check_names(path) for path in paths] + [check(bindir, path) for path in paths]
+    results += [settings.check(bindir, path) for path in paths if path == REFERENCE]
     passed, failed = (sum(column) for column in zip(*results))
     print(f"docs: {passed} passed, {failed} failed")
     return failed > 0

@@ -5,32 +5,41 @@ SELECT backup_codes_remaining('load the library');
 SELECT name, boot_val, vartype AS type, unit, min_val AS min, max_val AS max, enumvals, context
   FROM pg_settings WHERE name LIKE 'backup\_codes.%' ORDER BY name COLLATE "C";
 SELECT name, setting, source FROM pg_settings WHERE name LIKE 'backup\_codes.%' AND setting <> boot_val;
-SELECT name, short_desc, extra_desc FROM pg_settings WHERE name LIKE 'backup\_codes.%' AND (short_desc !~ '^[A-Z].*\.$' OR extra_desc !~ '^.*\.$' OR category <> 'Customized Options') ORDER BY name;
+SELECT name, short_desc, extra_desc FROM pg_settings
+ WHERE name LIKE 'backup\_codes.%'
+   AND (short_desc !~ '^Sets .*\.$' OR extra_desc !~ '^.+\.$' OR category <> 'Customized Options')
+ ORDER BY name;
 SHOW backup_codes.argon2_memory;
 SHOW backup_codes.lockout;
 SHOW backup_codes.valid_for;
 
--- Bounds.
-CREATE FUNCTION refusal(statement text) RETURNS TABLE (state text, message text, detail text, hint text) LANGUAGE plpgsql AS $$
+-- What is taken and what is refused: units, words and lengths. The bounds of numbers are tried in pgrx-tests/settings.rs.
+CREATE FUNCTION refusal(statement text) RETURNS TABLE (state text, message text, detail text, hint text)
+  LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE statement;
   state := 'none';
   RETURN NEXT;
 EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+                          hint = PG_EXCEPTION_HINT;
   RETURN NEXT;
 END
 $$;
-SELECT s AS setting, (SELECT string_agg(v || ' ' || (SELECT state FROM refusal(format('SET backup_codes.%I = %L', s, v))), ', ') FROM unnest(values) AS v) AS outcome
-  FROM (VALUES ('count', '{0,1,100,101,-1,ten}'::text[]), ('length', '{5,6,64,65}'), ('group_size', '{-1,0,64,65}'), ('argon2_memory', '{8191,8192,1048576,1048577,16MB}'),
-               ('argon2_iterations', '{0,1,20,21}'), ('valid_for', '{-1,0,1d,2147483647,2147483648}'), ('low', '{-1,0,100,101}'), ('max_failures', '{0,1,100,101}'),
-               ('lockout', '{0,1,86400,86401,1d,25h}'), ('disable_after', '{0,1,100,101}'),
-               ('alphabet', '{base32,hex,decimal,BASE32,base64,""}'), ('hash', '{auto,sha256,argon2id,md5}'), ('notify', '{each,off,coalesce}'),
-               ('notify_payload', '{full,id,all}'), ('outbox', '{on,off,maybe}')) AS v (s, values);
+SELECT s AS setting, string_agg(v || ' ' || state, ', ' ORDER BY n) AS outcome
+  FROM (VALUES ('count', '{ten}'::text[]), ('argon2_memory', '{16MB,2GB}'), ('valid_for', '{1d,100000d}'),
+               ('lockout', '{1d,25h}'), ('alphabet', '{base32,hex,decimal,BASE32,base64,""}'), ('hash', '{auto,sha256,argon2id,md5}'),
+               ('notify', '{each,coalesced,off,coalesce}'), ('notify_payload', '{full,id,all}'),
+               ('outbox', '{on,off,maybe}')) AS setting (s, values),
+       unnest(values) WITH ORDINALITY AS value (v, n), refusal(format('SET backup_codes.%I = %L', s, v))
+ GROUP BY s ORDER BY s;
 RESET ALL;
-SELECT s, left(v, 10) AS value, char_length(v) AS characters, octet_length(v) AS bytes, state, left(message, 55) AS message, detail
-  FROM (VALUES (1, 'channel', ''), (2, 'channel', repeat('c', 63)), (3, 'channel', repeat('c', 64)), (4, 'channel', repeat('é', 32)), (5, 'channel', repeat('é', 31)), (6, 'channel', 'Any "name"'),
-               (7, 'context', repeat('x', 200)), (8, 'context', repeat('x', 201)), (9, 'context', repeat('é', 100)), (10, 'context', repeat('é', 101)), (11, 'context', '')) AS v (n, s, v),
+SELECT s, left(v, 10) AS value, char_length(v) AS characters, octet_length(v) AS bytes, state,
+       left(message, 55) AS message, detail
+  FROM (VALUES (1, 'channel', ''), (2, 'channel', repeat('c', 63)), (3, 'channel', repeat('c', 64)),
+               (4, 'channel', repeat('é', 32)), (5, 'channel', repeat('é', 31)), (6, 'channel', 'Any "name"'),
+               (7, 'context', repeat('x', 200)), (8, 'context', repeat('x', 201)), (9, 'context', repeat('é', 100)),
+               (10, 'context', repeat('é', 101)), (11, 'context', '')) AS v (n, s, v),
        refusal(format('SET backup_codes.%I = %L', s, v)) AS r ORDER BY n;
 RESET ALL;
 SELECT state, message FROM refusal('SET backup_codes.key_file = ''/etc/backup_codes/keys''');
@@ -42,7 +51,8 @@ SELECT state, message FROM refusal('SET backup_codes.nonsense = 1');
 CREATE ROLE regress_app;
 SELECT backup_codes_grant('verifier', 'regress_app'), backup_codes_grant('issuer', 'regress_app');
 SET ROLE regress_app;
-SELECT split_part(name, '.', 2) AS setting, state FROM pg_settings, refusal(format('SET %s = %L', name, boot_val)) WHERE name LIKE 'backup\_codes.%' ORDER BY name COLLATE "C";
+SELECT split_part(name, '.', 2) AS setting, state FROM pg_settings, refusal(format('SET %s = %L', name, boot_val))
+ WHERE name LIKE 'backup\_codes.%' ORDER BY name COLLATE "C";
 RESET ROLE;
 
 -- A session that set something before the library was there keeps what it may set, and nothing else.
@@ -86,7 +96,8 @@ ALTER SYSTEM SET backup_codes.key_file = '/nonexistent/keys';
 SELECT pg_reload_conf();
 \! for i in $(seq 200); do [ "$(psql -XAtc 'SHOW backup_codes.key_file' postgres)" = /nonexistent/keys ] && break; sleep 0.05; done
 \c -
-SELECT call, state, message, hint FROM unnest('{generate(1),prepare(1),"consume(1, repeat(''0'', 25))"}'::text[]) AS call, refusal('SELECT backup_codes_' || call);
+SELECT call, state, message, hint
+  FROM unnest('{generate(1),prepare(1),"consume(1, repeat(''0'', 25))"}'::text[]) AS call, refusal('SELECT backup_codes_' || call);
 SELECT backup_codes_remaining(1), enabled FROM backup_codes_status(1);
 ALTER SYSTEM RESET backup_codes.key_file;
 SELECT pg_reload_conf();
