@@ -47,9 +47,9 @@ SUITES = {
     "isolation/": "tests/isolation/specs/{}.spec",
     "host/": "tests/host/tests/{}.rs",
     "pgrx/": "pgrx-tests/{}.rs",
-    "code": "src/code_tests.rs",
-    "hash": "src/hash_tests.rs",
-    "keyring": "src/keyring_tests.rs",
+    "code": "core/src/code_tests.rs",
+    "hash": "core/src/hash_tests.rs",
+    "keyring": "core/src/keyring_tests.rs",
 }
 PROOF = re.compile(r"([a-z_]+/?)([a-z0-9_-]*)(?:: (`\w+`(?:, `\w+`)*))?")
 # The attribute, maybe other attributes and comments, and the name.
