@@ -116,7 +116,7 @@ class Codes:
 
     def learn(self, expected, output):
         """Pairs the codes of two equal outputs; False when the document gives one code two meanings."""
-        for shown, issued in zip(CODE.findall(expected), CODE.findall(output)):
+        for shown, issued in zip(CODE.findall(expected), CODE.findall(output), strict=False):
             if folded(self.issued.setdefault(folded(shown), issued)) != folded(issued):
                 return False
         return True
@@ -225,7 +225,7 @@ def check(bindir, path):
 
 def main(bindir, *paths):
     results = [claims.check(path) for path in paths] + [check(bindir, path) for path in paths]
-    passed, failed = (sum(column) for column in zip(*results))
+    passed, failed = (sum(column) for column in zip(*results, strict=True))
     print(f"docs: {passed} passed, {failed} failed")
     return failed > 0
 

@@ -13,7 +13,7 @@ import glob
 import os
 import re
 
-LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$")
 FENCE = re.compile(r"^```")
 PATH = re.compile(r"`((?:\.ci|bench|core|docs|examples|formal|fuzz|mailer|packaging|pgrx-tests|scripts|sql|src|tests)/[^`\s]*)`"
@@ -97,7 +97,7 @@ def tables(path):
         elif headings is None:
             headings = cells
         elif not set(line.strip()) <= set("|-: "):
-            yield number, dict(zip(headings, cells))
+            yield number, dict(zip(headings, cells, strict=False))
 
 
 def unproved(proof):
