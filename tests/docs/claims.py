@@ -2,7 +2,7 @@
 
   Links         A link to a place in this tree: the file exists, and has a heading of that name.
   Files         A path between backticks that begins with a directory of this tree exists. A part in capitals, as in
-                `tests/SUITE/run`, stands for any name.
+                `tests/SUITE/run`, stands for any name. A bare `name.rs` is somewhere below them.
   Names         A path followed by names in brackets, as in `src/lib.rs` (`_PG_init`): each stands in that file.
   Tests         A table column with the heading `test` says which tests prove a line: files, and names of tests in them.
   Lines         A table column with the heading `tried` names the test that runs the statement of the column `line`.
@@ -16,8 +16,10 @@ import re
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$")
 FENCE = re.compile(r"^```")
-PATH = re.compile(r"`((?:\.ci|bench|core|docs|examples|formal|fuzz|mailer|packaging|pgrx-tests|scripts|sql|src|tests)/[^`\s]*)`"
-                  r"(?: \(((?:`[^`]+`(?:, )?)+)\))?")
+TREE = (".ci", "bench", "core", "docs", "examples", "formal", "fuzz", "mailer", "packaging", "pgrx-tests", "scripts", "sql",
+        "src", "tests")
+PATH = re.compile(rf"`((?:{'|'.join(map(re.escape, TREE))})/[^`\s]*)`(?: \(((?:`[^`]+`(?:, )?)+)\))?")
+BARE = re.compile(r"`(\w+\.rs)`")
 CAPITALS = re.compile(r"\b[A-Z]+\b")
 
 # Where the tests of a suite are, as docs/security.md names them.
@@ -143,6 +145,9 @@ def claims(path):
     for number, line in prose(path):
         for link in LINK.findall(line):
             yield number, f"link to {link}", broken(path, link)
+        for file in BARE.findall(line):
+            found = any(glob.glob(f"{folder}/**/{file}", recursive=True) for folder in TREE)
+            yield number, file, None if found else f"no {file} is in the tree"
         for file, names in PATH.findall(line):
             yield number, f"{file} {names}".strip(), missing(file, names)
     for number, row in tables(path):
