@@ -1,13 +1,13 @@
 -- \d+ is documentation.
 COMMENT ON SCHEMA backup_codes IS 'Private tables of the extension backup_codes. Applications call its functions; auditors read its two views.';
 
-COMMENT ON TABLE backup_codes.account IS 'One row for each user: his active set but for its codes, and what the throttle counts. Every writer takes this row first.';
+COMMENT ON TABLE backup_codes.account IS 'One row for each user: the active set but for its codes, and what the throttle counts. Every writer takes this row first.';
 COMMENT ON COLUMN backup_codes.account.user_id IS 'The application''s key of the user as text, 1 to 255 bytes of UTF-8, compared byte for byte.';
 COMMENT ON COLUMN backup_codes.account.set_counter IS 'Number of the last set, active or pending, that the user was given.';
 COMMENT ON COLUMN backup_codes.account.set_no IS 'Number of the active set; NULL without one.';
 COMMENT ON COLUMN backup_codes.account.replaced_set_no IS 'Number of the set that the active one replaced; NULL when there was none.';
 COMMENT ON COLUMN backup_codes.account.generated_at IS 'When the active set was made.';
-COMMENT ON COLUMN backup_codes.account.confirmed_at IS 'When the user confirmed that he saved the active set; NULL for a set that was live at once.';
+COMMENT ON COLUMN backup_codes.account.confirmed_at IS 'When the user confirmed that they saved the active set; NULL for a set that was live at once.';
 COMMENT ON COLUMN backup_codes.account.expires_at IS 'When the active set expires; NULL for never.';
 COMMENT ON COLUMN backup_codes.account.last_used_at IS 'When a code of the active set was last accepted.';
 COMMENT ON COLUMN backup_codes.account.total IS 'Codes the active set was made with.';
@@ -76,7 +76,7 @@ COMMENT ON COLUMN backup_codes.overview.confirmed_at IS 'When the user confirmed
 COMMENT ON COLUMN backup_codes.overview.expires_at IS 'When the active set expires.';
 COMMENT ON COLUMN backup_codes.overview.last_used_at IS 'When a code of it was last accepted.';
 COMMENT ON COLUMN backup_codes.overview.failures IS 'Consecutive failed attempts.';
-COMMENT ON COLUMN backup_codes.overview.locked_until IS 'Until when the user is locked; NULL when he is not.';
+COMMENT ON COLUMN backup_codes.overview.locked_until IS 'Until when the user is locked; NULL when they are not.';
 COMMENT ON COLUMN backup_codes.overview.alphabet IS 'Alphabet of the active set.';
 COMMENT ON COLUMN backup_codes.overview.length IS 'Symbols in a code of it.';
 COMMENT ON COLUMN backup_codes.overview.scheme IS 'Hash function of it.';

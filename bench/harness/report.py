@@ -9,18 +9,23 @@ from .targets import FIGURES, TARGETS
 PAGE = ROOT / "docs" / "performance.md"
 
 
-def number(value):
-    """With four significant digits, more where the integer part has more."""
-    return f"{value:,.{max(0, 4 - len(str(int(abs(value)))))}f}"
+def places(value):
+    """Digits behind the point that give four significant ones, none where the integer part has more."""
+    return max(0, 4 - len(str(int(abs(value)))))
+
+
+def number(value, more=0):
+    """With four significant digits or as many as the integer part has, and more of them where that is asked for."""
+    return f"{value:,.{places(value) + more}f}"
+
+
+def ratio(value, more=0):
+    return f"{value:.{2 + more}f}"
 
 
 def spread(values, form=number):
     low, high = form(min(values)), form(max(values))
     return form(statistics.median(values)) + (f" ({low} – {high})" if low != high else "")
-
-
-def ratio(value):
-    return f"{value:.2f}"
 
 
 def reader(part):
@@ -47,9 +52,15 @@ def verdict(target, values):
 
 
 def written(target, values):
+    """With as many digits as show what decided: what was missed by little must not read as if it were reached."""
     if values is None:
         return ""
-    return spread(values, number if target.unit else ratio) + target.unit
+    form = number if target.unit else ratio
+    middle = statistics.median(values)
+    more = 0
+    while target.reached(float(form(middle, more).replace(",", ""))) != target.reached(middle):
+        more += 1
+    return spread(values, lambda value: form(value, more)) + target.unit
 
 
 def summary(assessed):

@@ -11,10 +11,9 @@ What is random in the output (codes, uuids, times) is masked on both sides, and 
 the width of a column follows from them. A code that a document shows stands for the one that was really issued: when a
 later statement spells it, the real one is sent, in the same spelling (case, blanks, hyphens).
 
-A table column with the heading `test` says which tests prove a line: files, and names of tests in them between backticks.
-Each must exist.
-
 What the reference says of a setting is compared with the server (settings.py).
+
+What documents say about this tree besides is looked for by claims.py.
 """
 
 import difflib
@@ -23,10 +22,12 @@ import re
 import subprocess
 import sys
 
+import claims
 import settings
 
 # The page with a heading for every setting.
 REFERENCE = "docs/reference.md"
+
 # Five symbols in a group, the last group maybe shorter; or at least 25 symbols without groups.
 CODE = re.compile(
     r"\b[0-9A-HJKMNP-TV-Z]{5}(?:-[0-9A-HJKMNP-TV-Z]{5})*-[0-9A-HJKMNP-TV-Z]{1,5}\b"
@@ -46,20 +47,6 @@ MASKS = [
 ERROR = re.compile(r"^(?:ERROR|FATAL|PANIC|error):|^invalid command|^\\\w+: ", re.M)
 FENCE = re.compile(r"^```(\w*)\s*$")
 SPACED = {"-": "-", " ": " "}
-
-# Where the tests of a suite are, as docs/security.md names them.
-SUITES = {
-    "pg_regress/": "tests/pg_regress/sql/{}.sql",
-    "isolation/": "tests/isolation/specs/{}.spec",
-    "host/": "tests/host/tests/{}.rs",
-    "pgrx/": "pgrx-tests/{}.rs",
-    "code": "src/code_tests.rs",
-    "hash": "src/hash_tests.rs",
-    "keyring": "src/keyring_tests.rs",
-}
-PROOF = re.compile(r"([a-z_]+/?)([a-z0-9_-]*)(?:: (`\w+`(?:, `\w+`)*))?")
-# The attribute, maybe other attributes and comments, and the name.
-TEST = re.compile(r"#\[(?:test|pg_test)\b[^]]*\]\s*(?:(?:#\[[^]]*\]|//[^\n]*)\s*)*fn (\w+)")
 
 
 class Block:
@@ -135,7 +122,7 @@ class Codes:
 
     def learn(self, expected, output):
         """Pairs the codes of two equal outputs; False when the document gives one code two meanings."""
-        for shown, issued in zip(CODE.findall(expected), CODE.findall(output)):
+        for shown, issued in zip(CODE.findall(expected), CODE.findall(output), strict=False):
             if folded(self.issued.setdefault(folded(shown), issued)) != folded(issued):
                 return False
         return True
@@ -212,49 +199,6 @@ def failure(psql, codes, block):
     return problem
 
 
-def tables(path):
-    """The rows below each heading row of a document: line number and cells by heading."""
-    headings = None
-    with open(path, encoding="utf-8") as document:
-        for number, line in enumerate(document, 1):
-            cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else None
-            if cells is None:
-                headings = None
-            elif headings is None:
-                headings = cells
-            elif not set(line.strip()) <= set("|-: "):
-                yield number, dict(zip(headings, cells))
-
-
-def unproved(proof):
-    """What does not exist of the tests that a cell names; None when all do."""
-    if proof in ("", "the same"):
-        return None
-    for part in proof.split("; "):
-        match = PROOF.fullmatch(part)
-        place = SUITES.get(match[1]) if match else None
-        if place is None:
-            return f"no suite is called {part}"
-        path = place.format(match[2])
-        if not os.path.isfile(path):
-            return f"{path} does not exist"
-        with open(path, encoding="utf-8") as tests:
-            names = TEST.findall(tests.read())
-        for name in re.findall(r"\w+", match[3] or ""):
-            if name not in names:
-                return f"{path} has no test {name}"
-    return None
-
-
-def check_names(path):
-    """Looks for every test that a document names; how many lines passed and failed."""
-    rows = [(number, row["test"]) for number, row in tables(path) if "test" in row]
-    problems = [(number, problem) for number, proof in rows if (problem := unproved(proof))]
-    for number, problem in problems:
-        print(f"not ok {path}:{number} names of tests\n    {problem}", flush=True)
-    return len(rows) - len(problems), len(problems)
-
-
 def check(bindir, path):
     """Runs a document; how many blocks passed and failed."""
     def admin(*statements):
@@ -266,6 +210,8 @@ def check(bindir, path):
 
     database = "docs_" + re.sub(r"\W", "_", os.path.basename(path)).lower()
     found = blocks(path)
+    if not found:
+        return 0, 0
     # Roles outlive their database, and a run that was broken off leaves them.
     roles = sorted({role for block in found for role in re.findall(r"CREATE ROLE (\w+)", block.text)})
     clean = [f"DROP DATABASE IF EXISTS {database} WITH (FORCE)", *(f"DROP ROLE IF EXISTS {role}" for role in roles)]
@@ -284,9 +230,9 @@ def check(bindir, path):
 
 
 def main(bindir, *paths):
-    results = [check_names(path) for path in paths] + [check(bindir, path) for path in paths]
+    results = [claims.check(path) for path in paths] + [check(bindir, path) for path in paths]
     results += [settings.check(bindir, path) for path in paths if path == REFERENCE]
-    passed, failed = (sum(column) for column in zip(*results))
+    passed, failed = (sum(column) for column in zip(*results, strict=True))
     print(f"docs: {passed} passed, {failed} failed")
     return failed > 0
 
