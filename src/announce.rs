@@ -32,9 +32,16 @@ pub fn at_commit<'a>(events: impl IntoIterator<Item = &'a Event>) {
 
 /// Makes the commit of this transaction durable, here and on a synchronous standby.
 pub fn force_durable() {
-    // SAFETY: sets flags of the current transaction; the setting is put back at its end.
+    // SAFETY: sets a flag of the current transaction.
+    unsafe { pg_sys::ForceSyncCommit() };
+    DURABLE.set(true);
+}
+
+/// Raises `synchronous_commit = off`, with which nobody waits for a standby, to on. When the transaction commits: what is set
+/// before, a caller can set back.
+fn wait_for_standby() {
+    // SAFETY: reads a variable, and sets a setting whose value is taken back at the end of the transaction.
     unsafe {
-        pg_sys::ForceSyncCommit();
         if pg_sys::synchronous_commit == pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_OFF as i32 {
             pg_sys::set_config_option(
                 c"synchronous_commit".as_ptr(),
@@ -129,15 +136,27 @@ fn send(channel: &CString, payload: &str) {
 thread_local! {
     /// Notifications of this transaction.
     static SENT: Cell<u32> = const { Cell::new(0) };
+    /// This transaction changed codes.
+    static DURABLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Begins to count notifications by transaction.
+/// Begins to look at the ends of transactions.
 pub fn register() {
-    // SAFETY: the callback lives as long as the backend and does nothing that could fail.
-    unsafe { pg_sys::RegisterXactCallback(Some(forget_sent), std::ptr::null_mut()) };
+    // SAFETY: the callback lives as long as the backend, and raises nothing once the transaction has committed.
+    unsafe { pg_sys::RegisterXactCallback(Some(at_end), std::ptr::null_mut()) };
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn forget_sent(_event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
-    SENT.set(0);
+unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    match event {
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => {
+            if DURABLE.get() {
+                wait_for_standby();
+            }
+        }
+        _ => {
+            SENT.set(0);
+            DURABLE.set(false);
+        }
+    }
 }

@@ -5,10 +5,10 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, OsStr};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use pgrx::pg_sys;
@@ -117,12 +117,13 @@ fn read(path: &Path) -> Result<Keyring> {
     if !path.is_absolute() || path.canonicalize().map_err(io)?.starts_with(&data_directory) {
         return Err(Error::KeyFilePlace(shown()));
     }
-    // Asked before it is opened: opening a pipe would wait for a writer.
-    if !fs::metadata(path).map_err(io)?.is_file() {
+    // Without O_NONBLOCK opening a pipe would wait for a writer.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
+    let facts = file.metadata().map_err(io)?;
+    // Another name of the same file could lie in the data directory.
+    if !facts.is_file() || facts.nlink() != 1 {
         return Err(Error::KeyFileKind(shown()));
     }
-    let file = File::open(path).map_err(io)?;
-    let facts = file.metadata().map_err(io)?;
     // PostgreSQL does not start unless its user owns the data directory.
     let server = data_directory.metadata().map_err(io)?.uid();
     let closed = match facts.uid() {

@@ -63,6 +63,20 @@ pub enum NotifyPayload {
     Id,
 }
 
+/// What an attempt does in a transaction that its caller could roll back.
+#[derive(Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub enum InTransaction {
+    /// The same as elsewhere.
+    #[name = c"allow"]
+    Allow,
+    /// The same, with a WARNING.
+    #[name = c"warn"]
+    Warn,
+    /// It raises 25001.
+    #[name = c"refuse"]
+    Refuse,
+}
+
 settings! {
     /// Codes in a new set, where the caller does not say.
     count() -> i32 = COUNT: Integer {
@@ -190,6 +204,15 @@ settings! {
         default: 100,
         range: 1..=100,
         unit: GucFlags::empty(),
+    }
+
+    /// What an attempt does in a transaction that its caller could roll back.
+    in_transaction() -> InTransaction = IN_TRANSACTION: Word {
+        name: c"backup_codes.in_transaction",
+        phrase: c"Sets what an attempt does in a transaction that its caller could roll back.",
+        sentence: c"refuse raises an error before anything is read, warn a warning; allow does neither.",
+        context: User,
+        default: InTransaction::Allow,
     }
 
     /// Whether events are announced.

@@ -10,6 +10,7 @@ use crate::pg::error::{Error, Result};
 pub const MAX_USER_ID: usize = 255;
 
 /// A user id of 1 to 255 bytes.
+#[derive(Clone)]
 pub struct UserId {
     /// As it is stored, in the encoding of the database.
     pub stored: Vec<u8>,

@@ -3,7 +3,7 @@
 //! Attempts on one user queue on his account row: a guess is answered only under its lock, and counted there. However many
 //! guess at once, no more than `max_failures` of them learn anything before the user is locked (NIST SP 800-63B-4 §3.2.2).
 
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::{IntoDatum, PgLogLevel, PgSqlErrorCode, pg_sys};
 use zeroize::Zeroizing;
 
 use crate::announce;
@@ -11,8 +11,8 @@ use crate::events::Event;
 use crate::key_file;
 use crate::pg::call::{self, Call, Interval};
 use crate::pg::clock::{self, Timestamp};
-use crate::pg::error::Result;
-use crate::settings;
+use crate::pg::error::{Error, Result};
+use crate::settings::{self, InTransaction};
 use crate::store::{self, CodeSet, Facts, Failure};
 use crate::user_id::UserId;
 use backup_codes_core::code::plausible;
@@ -100,9 +100,29 @@ pub fn attempt(call: &Call) -> Result<pg_sys::Datum> {
 
 fn verify(call: &Call) -> Result<Outcome> {
     call::require_writable()?;
+    require_autocommit()?;
     match UserId::read(call) {
         Ok(user_id) => try_code(&user_id, call.code(1)),
         Err(_) => Ok(Outcome::rejected()),
+    }
+}
+
+/// Refuses or warns, as the setting has it, where the caller could take the attempt back: in a transaction block, an implicit one
+/// of several statements included, or in a block with an exception handler.
+pub fn require_autocommit() -> Result<()> {
+    // SAFETY: reads the state of the transaction.
+    let block = unsafe { pg_sys::IsInTransactionBlock(true) };
+    match settings::in_transaction() {
+        InTransaction::Refuse if block => Err(Error::InTransaction),
+        InTransaction::Warn if block => {
+            pgrx::ereport!(
+                PgLogLevel::WARNING,
+                PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                "a backup code is tried in a transaction that could be rolled back"
+            );
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ pub fn disable(call: &Call) -> Result<pg_sys::Datum> {
 /// `backup_codes_disable(user_id, code) → boolean`. Raises 22004, 22021, 22023, 25006.
 pub fn disable_gated(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
+    attempt::require_autocommit()?;
     let user_id = UserId::read(call)?;
     let accepted = attempt::try_code(&user_id, call.code(1))?.accepted();
     if accepted {

@@ -43,6 +43,7 @@ pub fn regenerate(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
     let order = Order::read(call, 2)?;
+    attempt::require_autocommit()?;
     if !attempt::try_code(&user_id, call.code(1))?.accepted() {
         return call.rows().done();
     }

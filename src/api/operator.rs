@@ -29,9 +29,9 @@ pub fn purge(call: &Call) -> Result<pg_sys::Datum> {
     let max_users = max_users(call, 2)?;
     let now = clock::now();
     let cutoff = clock::cutoff(now, older_than)?;
-    let (users, events) = store::connected(|| store::purge(cutoff, undelivered, max_users, now))?;
-    announce::at_commit(&events);
-    call::value(users as i64)
+    let purged = store::connected(|| store::purge(cutoff, undelivered, max_users, now))?;
+    announce::at_commit(purged.iter().flatten());
+    call::value(purged.len() as i64)
 }
 
 /// `backup_codes_keys()`: a row for each key that the file holds or a set needs. A file out of order holds none.

@@ -26,6 +26,23 @@ pub fn from_utf8(text: String) -> Vec<u8> {
     convert(text.as_bytes(), UTF8, encoding).unwrap_or_else(|| text.replace(|c: char| !c.is_ascii(), "?").into_bytes())
 }
 
+/// Text as it can be stored: what is not valid in the encoding of the database, as settings and names of roles may hold, becomes
+/// `?`, byte by byte.
+pub fn storable(mut text: Vec<u8>) -> Vec<u8> {
+    let mut at = 0;
+    while at < text.len() {
+        // SAFETY: as many bytes are looked at as there are; with noError nothing is raised.
+        let valid = unsafe {
+            pg_sys::pg_encoding_verifymbstr(database(), text[at..].as_ptr().cast(), (text.len() - at) as i32)
+        };
+        at += valid.unsigned_abs() as usize;
+        if let Some(byte) = text.get_mut(at) {
+            *byte = b'?';
+        }
+    }
+    text
+}
+
 fn database() -> i32 {
     // SAFETY: reads a variable of the backend.
     unsafe { pg_sys::GetDatabaseEncoding() }

@@ -82,7 +82,7 @@ pub enum Error {
     #[error("key file \"{0}\" is not outside the data directory")]
     KeyFilePlace(String),
     /// Not a regular file, or larger than one can be.
-    #[error("key file \"{0}\" is not a regular file of at most 64 kB")]
+    #[error("key file \"{0}\" is not a regular file of at most 64 kB with one name")]
     KeyFileKind(String),
     /// Others than the server's user may read or change the file.
     #[error("key file \"{0}\" has group or world access, or a foreign owner")]
@@ -126,6 +126,9 @@ pub enum Error {
     /// The trigger names a column whose type could run foreign code.
     #[error("column \"{0}\" has a type that cannot be a user id")]
     TriggerColumnType(String),
+    /// An attempt in a transaction that its caller could roll back, where that is refused.
+    #[error("backup codes cannot be tried in a transaction that could be rolled back")]
+    InTransaction,
     /// A row of the extension's own tables that its functions cannot have written.
     #[error("stored data of backup codes is damaged: {0}")]
     Damaged(&'static str),
@@ -208,6 +211,10 @@ impl Error {
             Self::TriggerColumnType(_) => (
                 Code::ERRCODE_DATATYPE_MISMATCH,
                 "Use a column of type smallint, integer, bigint, uuid, text, character varying or character.",
+            ),
+            Self::InTransaction => (
+                Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                "Call the function in a statement of its own, in autocommit, before the transaction that the user's login begins.",
             ),
             Self::Damaged(_) => (Code::ERRCODE_DATA_CORRUPTED, "Make the user a new set with backup_codes_generate."),
         }

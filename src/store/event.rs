@@ -1,10 +1,13 @@
 //! The event that a change of a user's codes inserts, in the same transaction.
 
-use std::ffi::CString;
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
 
 use uuid::Uuid;
 
 use super::statement::{Statement, columns, parameters, statement};
+use super::value::Foreign;
 use crate::events::{self, Event, Kind, Reason};
 use crate::pg::clock::Timestamp;
 use crate::pg::error::Result;
@@ -19,14 +22,26 @@ parameters! {
         /// From when on they can be claimed; None for history.
         due_at: Option<Timestamp>,
         /// The application's own words.
-        context: Option<CString>
+        context: Option<Foreign>,
+        /// Who is logged in.
+        actor: Foreign
     )
 }
 
 impl Act {
     /// What happens at a point in time.
     pub fn at(at: Timestamp) -> Self {
-        Self { at, due_at: settings::outbox().then_some(at), context: settings::context() }
+        let context = settings::context().map(|context| Foreign(context.into_bytes()));
+        Self { at, due_at: settings::outbox().then_some(at), context, actor: Foreign(session_user()) }
+    }
+}
+
+/// The name of the role that is logged in, in whatever encoding it was given.
+fn session_user() -> Vec<u8> {
+    // SAFETY: the role of a session exists, or else its name is NULL; the name is copied.
+    unsafe {
+        let name = pg_sys::GetUserNameFromId(pg_sys::GetSessionUserId(), true);
+        if name.is_null() { Vec::new() } else { CStr::from_ptr(name).to_bytes().to_vec() }
     }
 }
 
@@ -34,7 +49,7 @@ impl Act {
 macro_rules! insert_event {
     () => {
         "INSERT INTO backup_codes.event
-                (user_id, event_id, at, due_at, context, kind, reason, set_no, ordinal, remaining, low) "
+                (user_id, event_id, at, due_at, context, actor, kind, reason, set_no, ordinal, remaining, low) "
     };
 }
 pub(super) use insert_event;
@@ -42,7 +57,7 @@ pub(super) use insert_event;
 /// The parameters of an [`Act`], in the order of [`insert_event`].
 macro_rules! act {
     () => {
-        "$at, $due_at, $context"
+        "$at, $due_at, $context, $actor"
     };
 }
 pub(super) use act;

@@ -25,12 +25,13 @@ fn event(kind: Kind, at: Timestamp, user_id: UserId, id: Uuid, remaining: i16, l
 
 statement! {
     /// Whose sets were made before a point in time. Locked in the order of user_id, so that two runs cannot deadlock.
-    LockRevocable: Everything, Fresh
-    (issued_before: Timestamp, max_users: i32)
+    LockRevocable<'a>: Everything, Fresh
+    (behind: Option<&'a UserId>, issued_before: Timestamp, max_users: i32)
     ["SELECT "]
     => Revocable { user_id: UserId = "a.user_id" }
     [" FROM backup_codes.account AS a LEFT JOIN backup_codes.pending_set AS p ON p.user_id = a.user_id
-      WHERE (a.set_no IS NOT NULL AND a.generated_at < $issued_before) OR p.generated_at < $issued_before
+      WHERE a.user_id > coalesce($behind, '')
+        AND ((a.set_no IS NOT NULL AND a.generated_at < $issued_before) OR p.generated_at < $issued_before)
       ORDER BY a.user_id
       LIMIT $max_users
         FOR NO KEY UPDATE OF a"]
@@ -68,23 +69,45 @@ statement! {
     [""]
 }
 
+/// Does a batch of users after another until one had something to do: 0 means that nothing is left. `find` is given the last
+/// user of the batch before; `act` does the work of a batch.
+fn batches<T>(
+    mut find: impl FnMut(Option<&UserId>) -> Result<Vec<UserId>>,
+    mut act: impl FnMut(Vec<UserId>) -> Result<Vec<T>>,
+) -> Result<Vec<T>> {
+    let mut behind: Option<UserId> = None;
+    loop {
+        pgrx::check_for_interrupts!();
+        let mut users = find(behind.as_ref())?;
+        behind = users.last().cloned();
+        let done = if users.is_empty() { Vec::new() } else { act(std::mem::take(&mut users))? };
+        if behind.is_none() || !done.is_empty() {
+            return Ok(done);
+        }
+    }
+}
+
 /// Removes the sets of up to `max_users` users that were made before a point in time.
 pub fn revoke_all(issued_before: Timestamp, max_users: i32, at: Timestamp) -> Result<Vec<Event>> {
-    let users = (LockRevocable { issued_before, max_users })
-        .rows()
-        .map(|row| row.map(|row| row.user_id))
-        .collect::<Result<Vec<_>>>()?;
-    let event_ids = array::uuids(new_ids(at, users.len())?.iter());
-    Revoke { users: named(&users), event_ids, issued_before, low_limit: settings::low(), act: Act::at(at) }
-        .rows()
-        .map(|row| row.map(|row| event(Kind::Revoked, at, row.user_id, row.event_id, row.remaining, row.low)))
-        .collect()
+    batches(
+        |behind| {
+            let found = (LockRevocable { behind, issued_before, max_users }).rows();
+            found.map(|row| row.map(|row| row.user_id)).collect()
+        },
+        |users| {
+            let event_ids = array::uuids(new_ids(at, users.len())?.iter());
+            Revoke { users: named(&users), event_ids, issued_before, low_limit: settings::low(), act: Act::at(at) }
+                .rows()
+                .map(|row| row.map(|row| event(Kind::Revoked, at, row.user_id, row.event_id, row.remaining, row.low)))
+                .collect()
+        },
+    )
 }
 
 statement! {
     /// Who has something that has been dead since before a point in time.
-    FindPurgeable: Everything, Fresh
-    (cutoff: Timestamp, undelivered: bool, max_users: i32)
+    FindPurgeable<'a>: Everything, Fresh
+    (behind: Option<&'a UserId>, cutoff: Timestamp, undelivered: bool, max_users: i32)
     ["SELECT "]
     => Purgeable { user_id: UserId }
     [" FROM (
@@ -99,6 +122,7 @@ statement! {
            AND NOT EXISTS (SELECT FROM backup_codes.pending_set AS p WHERE p.user_id = a.user_id)
            AND NOT EXISTS (SELECT FROM backup_codes.event AS e WHERE e.user_id = a.user_id)
       ) AS u
+      WHERE user_id > coalesce($behind, '')
       ORDER BY user_id
       LIMIT $max_users"]
 }
@@ -169,25 +193,29 @@ statement! {
        LEFT JOIN told AS t ON t.user_id = u.user_id"]
 }
 
-/// Removes what has been dead since before a point in time, of up to `max_users` users; how many users, and the events.
-pub fn purge(cutoff: Timestamp, undelivered: bool, max_users: i32, at: Timestamp) -> Result<(usize, Vec<Event>)> {
-    let found = (FindPurgeable { cutoff, undelivered, max_users })
-        .rows()
-        .map(|row| row.map(|row| row.user_id))
-        .collect::<Result<Vec<_>>>()?;
-    let users =
-        (LockIdle { users: named(&found) }).rows().map(|row| row.map(|row| row.user_id)).collect::<Result<Vec<_>>>()?;
-    let event_ids = array::uuids(new_ids(at, users.len())?.iter());
-    let (users, low_limit) = (named(&users), settings::low());
-    let (mut purged, mut events) = (0, Vec::new());
-    for row in (Purge { users, event_ids, cutoff, undelivered, low_limit, act: Act::at(at) }).rows() {
-        let row = row?;
-        purged += 1;
-        if let (Some(id), Some(remaining), Some(low)) = (row.event_id, row.remaining, row.low) {
-            events.push(event(Kind::Cancelled, at, row.user_id, id, remaining, low));
-        }
-    }
-    Ok((purged, events))
+/// Removes what has been dead since before a point in time, of up to `max_users` users who are not busy; for each what was
+/// told, if anything.
+pub fn purge(cutoff: Timestamp, undelivered: bool, max_users: i32, at: Timestamp) -> Result<Vec<Option<Event>>> {
+    batches(
+        |behind| {
+            let found = (FindPurgeable { behind, cutoff, undelivered, max_users }).rows();
+            found.map(|row| row.map(|row| row.user_id)).collect()
+        },
+        |users| {
+            let idle = (LockIdle { users: named(&users) }).rows();
+            let users = idle.map(|row| row.map(|row| row.user_id)).collect::<Result<Vec<_>>>()?;
+            let event_ids = array::uuids(new_ids(at, users.len())?.iter());
+            let (users, low_limit) = (named(&users), settings::low());
+            let purged = (Purge { users, event_ids, cutoff, undelivered, low_limit, act: Act::at(at) }).rows();
+            purged
+                .map(|row| {
+                    let row = row?;
+                    let told = row.event_id.zip(row.remaining).zip(row.low);
+                    Ok(told.map(|((id, remaining), low)| event(Kind::Cancelled, at, row.user_id, id, remaining, low)))
+                })
+                .collect()
+        },
+    )
 }
 
 statement! {

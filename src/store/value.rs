@@ -1,6 +1,5 @@
 //! What a statement's parameters and columns can be: each Rust type with the SQL type it stands for.
 
-use std::ffi::CStr;
 use std::marker::PhantomData;
 
 use pgrx::pg_sys::{self, BuiltinOid, Datum};
@@ -67,11 +66,13 @@ macro_rules! passed_by_value {
         }
     )+};
 }
-/// Text in the encoding of the database.
-impl Parameter for std::ffi::CString {
+/// Text from outside, such as a setting: stored as [`encoding::storable`] leaves it.
+pub struct Foreign(pub Vec<u8>);
+
+impl Parameter for Foreign {
     const TYPE: BuiltinOid = BuiltinOid::TEXTOID;
     fn datum(self) -> Option<Datum> {
-        self.as_c_str().datum()
+        Some(varlena_datum(&encoding::storable(self.0)))
     }
 }
 
@@ -133,14 +134,6 @@ impl Parameter for &'static str {
     const TYPE: BuiltinOid = BuiltinOid::TEXTOID;
     fn datum(self) -> Option<Datum> {
         Some(varlena_datum(self.as_bytes()))
-    }
-}
-
-/// Text in the encoding of the database.
-impl Parameter for &CStr {
-    const TYPE: BuiltinOid = BuiltinOid::TEXTOID;
-    fn datum(self) -> Option<Datum> {
-        Some(varlena_datum(self.to_bytes()))
     }
 }
 
