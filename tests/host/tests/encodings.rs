@@ -1,6 +1,9 @@
 //! No argument makes a verifier function raise: not in any encoding, not of any size.
 
-use host_tests::{Client, Server, Session};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use host_tests::{Client, Server, Session, run};
 
 /// A bytea as text of the database, whatever bytes it has; all but NUL are text in a single-byte encoding.
 fn text_of_bytes(client: &mut Client) -> String {
@@ -129,6 +132,54 @@ fn euc_jp_takes_what_has_no_counterpart_in_utf8() {
     assert!(client.consume("山田", &codes[0]));
     // Full-width spaces are white space in any encoding.
     assert!(client.consume("山田", &codes[1].replace('-', "\u{3000}")));
+}
+
+/// A session may carry any bytes in its settings and in the name of its role: what is stored of them is text all the same, or
+/// no mailer could read the event, and no dump could be restored.
+#[test]
+fn every_text_that_is_stored_is_valid_in_the_encoding() {
+    let server = Server::any();
+    let database = server.database();
+    let mut owner = database.connect();
+    let role = database.role("smörgås");
+    let grant = format!("CREATE ROLE \"{role}\" LOGIN; SELECT backup_codes_grant('verifier', '\"{role}\"')");
+    owner.batch_execute(&grant).expect("a role");
+    owner.generate("u");
+    let wrong = "B8H6N-4137D-XKM0T-SH41N-2JRWC";
+    // psql hands PGOPTIONS through as they are.
+    let mut psql = server.client_program("psql");
+    psql.args(["-d", &database.name, "-U", &role, "-c"]);
+    psql.arg(format!("SELECT (backup_codes_attempt('u', '{wrong}')).status FROM generate_series(1, 5)"));
+    psql.env("PGOPTIONS", OsStr::from_bytes(b"-c backup_codes.context=caf\xe9\xff!\xc3\xa9"));
+    run(&mut psql);
+    let locked = "SELECT context || ' ' || actor FROM backup_codes.events WHERE kind = 'locked'";
+    assert_eq!(owner.value::<String>(locked, &[]), format!("caf??!é {role}"));
+    // Every event can be claimed, in another encoding of the client as well.
+    let mut mailer = server.client_program("psql");
+    mailer.args(["-d", &database.name, "-U", "postgres", "-Atc", "SELECT count(*) FROM backup_codes_events_claim()"]);
+    mailer.env("PGCLIENTENCODING", "LATIN1");
+    assert_eq!(run(&mut mailer).trim(), "2");
+}
+
+/// The name of a role lies in a catalog that all databases share, in whatever encoding it was written.
+#[test]
+fn a_role_named_in_another_encoding_leaves_text() {
+    let server = Server::any();
+    let utf8 = server.database();
+    let role = utf8.role("jürgen");
+    utf8.connect().batch_execute(&format!("CREATE ROLE \"{role}\" LOGIN SUPERUSER")).expect("a role");
+    for encoding in ["EUC_JP", "EUC_KR"] {
+        let options = format!("ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        let database = server.empty_database(&options);
+        database.connect().batch_execute("CREATE EXTENSION backup_codes").expect("CREATE EXTENSION");
+        let mut psql = server.client_program("psql");
+        psql.args(["-d", &database.name, "-U", &role, "-qAtc", "SELECT count(*) FROM backup_codes_generate('u')"]);
+        psql.env("PGCLIENTENCODING", "SQL_ASCII");
+        assert_eq!(run(&mut psql).trim(), "10");
+        // Conversion to the client's encoding looks at every byte.
+        let actor: String = database.connect().value("SELECT actor FROM backup_codes.events", &[]);
+        assert!(actor.starts_with(&role[..role.find('ü').expect("the letter")]), "{encoding}: {actor}");
+    }
 }
 
 #[test]

@@ -126,10 +126,12 @@ fn flaws(server: &Server, dir: &Path, root: bool) -> Vec<Flaw> {
     flaw(&server.data(), "F0000", place, PLACE);
     symlink(server.data().join("keys"), dir.join("into")).expect("a symlink");
     flaw(&dir.join("into"), "F0000", place, PLACE);
+    fs::hard_link(server.data().join("keys"), dir.join("linked")).expect("a hard link");
+    flaw(&dir.join("linked"), "F0000", "@ is not a regular file of at most 64 kB with one name", KIND);
     symlink(server.data(), dir.join("data")).expect("a symlink");
     flaw(&dir.join("data/keys"), "F0000", place, PLACE);
 
-    let kind = "@ is not a regular file of at most 64 kB";
+    let kind = "@ is not a regular file of at most 64 kB with one name";
     flaw(dir, "F0000", kind, KIND);
     run(Command::new("mkfifo").arg(dir.join("pipe")));
     flaw(&dir.join("pipe"), "F0000", kind, KIND);

@@ -11,6 +11,7 @@ mod hostile;
 mod keys;
 mod leaks;
 mod log;
+mod maintenance;
 mod make_key;
 mod notify;
 mod partition;

@@ -71,6 +71,44 @@ fn hot_standby_reads_refuses_writes_and_takes_over() {
     assert_eq!(reader.generate("42").len(), 10);
 }
 
+/// With a synchronous standby that is away a commit waits for it, however the caller turned waiting off before.
+#[test]
+fn no_caller_keeps_a_burned_code_from_the_synchronous_standby() {
+    let server = Server::start(&["fsync=off", "synchronous_standby_names=away", "synchronous_commit=local"]);
+    let mut owner = server.connect("postgres");
+    owner
+        .batch_execute(
+            "CREATE EXTENSION backup_codes;
+             CREATE FUNCTION local_off(code text) RETURNS boolean LANGUAGE sql SET synchronous_commit = off
+             AS 'SELECT backup_codes_consume(''42'', code)'",
+        )
+        .expect("the extension");
+    let codes = owner.generate("42");
+    let acts = [
+        "SET synchronous_commit = off; SELECT backup_codes_consume('42', '@')",
+        "SET synchronous_commit = on; SELECT local_off('@')",
+        "SET synchronous_commit = off; SELECT local_off('@')",
+        "BEGIN; SELECT backup_codes_consume('42', '@'); SET LOCAL synchronous_commit = off; COMMIT",
+        "BEGIN; SAVEPOINT a; SELECT backup_codes_consume('42', '@'); RELEASE a; SET synchronous_commit = off; COMMIT",
+    ];
+    for (act, code) in acts.into_iter().zip(&codes) {
+        let mut session = server.connect("postgres");
+        let pid = session.pid();
+        let sql = act.replace('@', code);
+        let waiting = std::thread::spawn(move || session.batch_execute(&sql));
+        let event = "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = $1 AND wait_event IS NOT NULL";
+        wait_until(act, || {
+            let row = owner.query_opt(event, &[&pid]).expect("pg_stat_activity");
+            waiting.is_finished() || row.is_some_and(|row| row.get(0))
+        });
+        assert!(!waiting.is_finished(), "{act}: nobody waited");
+        owner.execute("SELECT pg_terminate_backend($1)", &[&pid]).expect("pg_terminate_backend");
+        waiting.join().expect("the thread").expect_err("the session was terminated");
+    }
+    // What changes nothing waits for nobody.
+    owner.batch_execute("SET synchronous_commit = on; SELECT backup_codes_consume('42', 'nonsense')").expect("no wait");
+}
+
 #[test]
 fn read_only_transaction_refuses_writers_and_serves_readers() {
     let server = Server::any();
