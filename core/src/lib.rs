@@ -2,6 +2,7 @@
 //! without a server.
 
 pub mod code;
+mod fold;
 pub mod hash;
 pub mod keyring;
 pub mod seal;
