@@ -18,8 +18,7 @@ BEGIN
   IF NOT FOUND OR held.locked_until > spent_at OR held.expires_at <= spent_at THEN
     RETURN false;
   END IF;
-  hash := substr(digest('\x6261636b75705f636f64657301'::bytea || int2send(octet_length(who)::smallint) || who::bytea
-                        || held.salt || typed::bytea, 'sha256'), 1, 16);
+  hash := substr(digest('\x6261636b75705f636f64657302'::bytea || held.salt || typed::bytea, 'sha256'), 1, 16);
   DELETE FROM backup_codes.code WHERE user_id = who AND code_hash = hash AND set_no = held.set_no
     RETURNING ordinal INTO place;
   IF NOT FOUND THEN

@@ -1,4 +1,4 @@
-//! The code itself: alphabets, drawing, folding and the check symbol. Knows nothing of PostgreSQL.
+//! The code itself: alphabets, drawing, reading and the check symbol. Knows nothing of PostgreSQL.
 //!
 //! Invariant: a symbol is stored, compared and hashed in one spelling only (base32 upper case, hex lower case), whatever
 //! the user types; and a code that is not well formed is found out before any hash is computed.
@@ -8,8 +8,9 @@ use std::ops::RangeInclusive;
 use rand::TryRng;
 pub use rand::rngs::SysError as RandomError;
 use rand::rngs::SysRng;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use zeroize::Zeroizing;
+
+use crate::fold;
 
 /// From here on a code needs no slow hash (NIST SP 800-63B-4 §3.1.2.2, OWASP ASVS 5.0 §6.5.2).
 pub const STRONG_BITS: f64 = 112.0;
@@ -53,11 +54,11 @@ impl Alphabet {
         }
     }
 
-    /// What each ASCII character counts for: every attempt folds a code, so it is looked up.
+    /// The value of each ASCII character, in either case: every attempt reads a code, so it is looked up.
     fn values(self) -> &'static [u8; 128] {
-        const BASE32: [u8; 128] = spellings(Alphabet::Base32.symbols(), b"O0I1L1");
-        const HEX: [u8; 128] = spellings(Alphabet::Hex.symbols(), b"");
-        const DECIMAL: [u8; 128] = spellings(Alphabet::Decimal.symbols(), b"");
+        const BASE32: [u8; 128] = values(Alphabet::Base32.symbols());
+        const HEX: [u8; 128] = values(Alphabet::Hex.symbols());
+        const DECIMAL: [u8; 128] = values(Alphabet::Decimal.symbols());
         match self {
             Self::Base32 => &BASE32,
             Self::Hex => &HEX,
@@ -68,30 +69,18 @@ impl Alphabet {
     fn value(self, symbol: u8) -> Option<u8> {
         self.values().get(usize::from(symbol)).copied().filter(|value| *value != NO_SYMBOL)
     }
-
-    fn fold(self, symbol: char) -> Option<u8> {
-        self.value(u8::try_from(symbol).ok()?).map(|value| self.symbols()[usize::from(value)])
-    }
 }
 
 /// The value of a character that is no symbol.
 const NO_SYMBOL: u8 = u8::MAX;
 
-/// The values of symbols in either case, and of characters that are read as one: pairs of the character and the symbol.
-const fn spellings(symbols: &[u8], read_as: &[u8]) -> [u8; 128] {
+const fn values(symbols: &[u8]) -> [u8; 128] {
     let mut values = [NO_SYMBOL; 128];
     let mut value = 0;
     while value < symbols.len() {
         values[symbols[value].to_ascii_lowercase() as usize] = value as u8;
         values[symbols[value].to_ascii_uppercase() as usize] = value as u8;
         value += 1;
-    }
-    let mut pair = 0;
-    while pair < read_as.len() {
-        let value = values[read_as[pair + 1] as usize];
-        values[read_as[pair].to_ascii_lowercase() as usize] = value;
-        values[read_as[pair].to_ascii_uppercase() as usize] = value;
-        pair += 2;
     }
     values
 }
@@ -101,9 +90,11 @@ pub const LENGTHS: RangeInclusive<usize> = 6..=64;
 
 /// Whether a set of any format could have such a code. Most typing errors are found here, before anything is read.
 pub fn plausible(input: &str) -> bool {
-    let length = input.chars().filter(|c| !is_separator(*c)).count();
-    LENGTHS.contains(&length)
-        && ALPHABETS.iter().any(|alphabet| Format { alphabet: *alphabet, length }.parse(input).is_some())
+    let Some(symbols) = fold::symbols(input, LENGTHS.end() + fold::LIST_NUMBER_DIGITS) else { return false };
+    let some_code = |symbols: &[u8]| {
+        ALPHABETS.iter().any(|alphabet| Format { alphabet: *alphabet, length: symbols.len() }.is_code(symbols))
+    };
+    some_code(&symbols) || matches!(fold::list_number(input), number @ 1.. if some_code(&symbols[number..]))
 }
 
 /// What a set remembers of its codes' spelling.
@@ -161,36 +152,34 @@ impl Format {
     }
 
     /// Folds what a user typed and takes off the check symbol. None when the length, a symbol or the check is wrong.
+    ///
+    /// A list number is dropped only where the whole is too long by just its digits: a decimal code may begin like one.
     pub fn parse(self, input: &str) -> Option<Symbols> {
-        let mut symbols = Zeroizing::new(Vec::with_capacity(self.length));
-        for symbol in input.chars().filter(|c| !is_separator(*c)) {
-            if symbols.len() == self.length {
+        let mut symbols = fold::symbols(input, self.length + fold::LIST_NUMBER_DIGITS)?;
+        let surplus = symbols.len().checked_sub(self.length)?;
+        if surplus > 0 {
+            if surplus != fold::list_number(input) {
                 return None;
             }
-            symbols.push(self.alphabet.fold(symbol)?);
+            symbols.drain(..surplus);
         }
-        if symbols.len() != self.length {
+        if !self.is_code(&symbols) {
             return None;
         }
-        if self.has_check() {
-            let check = symbols.pop()?;
-            if check != check_symbol(&symbols) {
-                return None;
-            }
+        symbols.truncate(self.random_symbols());
+        if self.alphabet == Alphabet::Hex {
+            symbols.make_ascii_lowercase();
         }
         Some(symbols)
     }
-}
 
-/// White space, dashes, hyphens and invisible format characters: whatever a printer, a page or a phone puts between groups.
-fn is_separator(c: char) -> bool {
-    if c.is_ascii_alphanumeric() {
-        return false;
+    /// Whether these are symbols of a whole code, its check symbol included.
+    fn is_code(self, symbols: &[u8]) -> bool {
+        LENGTHS.contains(&self.length)
+            && symbols.len() == self.length
+            && symbols.iter().all(|symbol| self.alphabet.value(*symbol).is_some())
+            && (!self.has_check() || check_symbol(&symbols[..self.random_symbols()]) == symbols[self.random_symbols()])
     }
-    c.is_whitespace()
-        || c == '\u{2212}' // minus sign
-        || c == '\u{2043}' // hyphen bullet
-        || matches!(c.general_category(), GeneralCategory::DashPunctuation | GeneralCategory::Format)
 }
 
 /// Maps a random byte to a symbol, or to none where the byte would favour the first symbols (rejection sampling).

@@ -71,37 +71,6 @@ fn every_format_reads_back_what_it_shows() {
 }
 
 #[test]
-fn folding_forgives_case_look_alikes_spaces_and_dashes() {
-    let format = format(Alphabet::Base32, 6);
-    let symbols: Symbols = Zeroizing::new(b"01ABC".to_vec());
-    let shown = format.display(&symbols, 3).to_string();
-    assert_eq!(&shown[..3], "01A");
-    let check = shown.chars().last().unwrap();
-    for input in [
-        format!("o1abc{check}"),
-        format!("OIABC{check}"),
-        format!("0labc{check}"),
-        format!("  0 1-A\tB\u{a0}C\u{2014}{check}\r\n"),
-        format!("01\u{2011}AB\u{2212}C\u{ad}{check}\u{200b}\u{feff}"),
-        format!("01\u{3000}A\u{ff0d}B\u{fe63}C{check}"),
-    ] {
-        assert_eq!(format.parse(&input).as_deref(), Some(&*symbols), "{input:?}");
-    }
-}
-
-#[test]
-fn look_alikes_are_folded_in_base32_only() {
-    let hex = format(Alphabet::Hex, 6);
-    assert_eq!(hex.parse("ABCDEF").as_deref().map(Vec::as_slice), Some(&b"abcdef"[..]));
-    assert!(hex.parse("O1bcde").is_none());
-    let decimal = format(Alphabet::Decimal, 6);
-    assert_eq!(decimal.parse("123-456").as_deref().map(Vec::as_slice), Some(&b"123456"[..]));
-    for input in ["O12345", "I12345", "12345a", "１23456"] {
-        assert!(decimal.parse(input).is_none(), "{input:?}");
-    }
-}
-
-#[test]
 fn other_lengths_and_symbols_are_malformed() {
     let (code, _) = shown();
     for input in ["", "-", "U", &code[1..], &format!("{code}0"), &code.replacen(&code[..1], "U", 1), &"0".repeat(1024)]
@@ -209,7 +178,10 @@ fn plausible_is_what_a_set_of_some_format_could_have() {
         ("DEADBEEF", true),
         ("x", false),
         ("00000-00000-00000-00000-00000", true),
-        ("\u{660}\u{661}\u{662}\u{663}\u{664}\u{665}", false),
+        ("\u{660}\u{661}\u{662}\u{663}\u{664}\u{665}", true),
+        ("7. 123456", true),
+        ("1. 12345", true),
+        ("1. 1234", false),
     ];
     for (input, expected) in cases {
         assert_eq!(plausible(input), expected, "{input:?}");

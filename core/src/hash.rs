@@ -1,7 +1,7 @@
 //! What is stored instead of a code. Knows nothing of PostgreSQL.
 //!
-//! Invariant: the digest binds the code to its user and its set, so a row copied to another user opens nothing. A code of
-//! at least 112 random bits needs no slow hash; a shorter one gets Argon2id (NIST SP 800-63B-4 §3.1.2.2, ASVS 5.0 §6.5.2).
+//! Invariant: the digest binds a code to its set, by the set's salt. A code of at least 112 random bits needs no slow hash; a
+//! shorter one gets Argon2id (NIST SP 800-63B-4 §3.1.2.2, ASVS 5.0 §6.5.2).
 
 use std::cell::Cell;
 
@@ -17,7 +17,7 @@ pub const SALT_LEN: usize = 16;
 /// Bytes of the digest that are stored: second-preimage strength is what counts here.
 pub const HASH_LEN: usize = 16;
 
-const DOMAIN: &[u8] = b"backup_codes\x01";
+const DOMAIN: &[u8] = b"backup_codes\x02";
 const LANES: u32 = 1;
 const DIGEST_LEN: usize = 32;
 
@@ -71,12 +71,11 @@ impl Scheme {
         }
     }
 
-    /// The leftmost 128 bits of the hash over the domain, the user, the salt and the symbols without check symbol; where
-    /// there is a key, of the HMAC of that hash.
-    pub fn hash(self, key: Option<&Key>, user_id: &[u8], salt: &Salt, symbols: &[u8]) -> Result<CodeHash, HashError> {
+    /// The leftmost 128 bits of the hash over the domain, the salt and the symbols without check symbol; where there is a key,
+    /// of the HMAC of that hash. The user is not in it, so that a set can be renamed and imported.
+    pub fn hash(self, key: Option<&Key>, salt: &Salt, symbols: &[u8]) -> Result<CodeHash, HashError> {
         let mut digest = Zeroizing::new([0; DIGEST_LEN]);
-        let length = (user_id.len() as u16).to_be_bytes();
-        let parts: [&[u8]; 5] = [DOMAIN, &length, user_id, salt, symbols];
+        let parts = [DOMAIN, salt, symbols];
         match self {
             Self::Sha256 => {
                 let hasher = parts.iter().fold(Sha256::new(), |hasher, part| hasher.chain_update(part));

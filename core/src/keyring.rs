@@ -40,10 +40,15 @@ impl Key {
 
     /// HMAC-SHA-256 of a message under this key.
     pub fn mac(&self, message: &[u8]) -> [u8; MAC_LEN] {
-        let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.secret) else {
+        self.hmac().chain_update(message).finalize().into_bytes().into()
+    }
+
+    /// HMAC-SHA-256 under this key, for a message in parts.
+    pub(crate) fn hmac(&self) -> Hmac<Sha256> {
+        let Ok(hmac) = Hmac::new_from_slice(&self.secret) else {
             unreachable!("HMAC takes a key of any length");
         };
-        mac.chain_update(message).finalize().into_bytes().into()
+        hmac
     }
 
     /// Its check value, which sets remember.

@@ -1,6 +1,8 @@
-//! Codes, their hashes and the keys they are hashed under. Knows nothing of PostgreSQL, so that it can be tested and fuzzed
+//! Codes, their hashes, the keys they are hashed under and the seals of sets. Knows nothing of PostgreSQL, so that it can be tested and fuzzed
 //! without a server.
 
 pub mod code;
+mod fold;
 pub mod hash;
 pub mod keyring;
+pub mod seal;

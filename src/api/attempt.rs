@@ -152,7 +152,7 @@ fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
         let CodeSet { set_no, facts } = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
         let Some(symbols) = facts.format.parse(input) else { return Ok(Outcome::Malformed) };
         let key = if account.is_some() { key_file::of_set(facts.key)? } else { key_file::current()? };
-        let hash = facts.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &facts.salt, &symbols)?;
+        let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
         let code = store::find(user_id, set_no, &hash)?;
         let found = code.is_some();
         // The hash may have taken its time.

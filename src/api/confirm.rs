@@ -84,6 +84,6 @@ fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> 
     };
     let key = key_file::of_set(pending.facts.key)?;
     let facts = &pending.facts;
-    let hash = facts.scheme.hash(key.as_ref(), user_id.utf8.as_bytes(), &facts.salt, &symbols)?;
+    let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
     Ok(if store::find(user_id, pending.set_no, &hash)?.is_some() { Verdict::Right } else { Verdict::Wrong })
 }

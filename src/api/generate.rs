@@ -65,8 +65,8 @@ pub fn generate_many(call: &Call) -> Result<pg_sys::Datum> {
     for batch in users.chunks(BATCH) {
         let now = clock::now();
         let (mut sets, mut shown) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for user_id in batch {
-            let (set, codes) = order.draw(user_id, key.as_ref(), now)?;
+        for _ in batch {
+            let (set, codes) = order.draw(key.as_ref(), now)?;
             sets.push(set);
             shown.push(codes);
         }
@@ -111,14 +111,14 @@ impl Order {
     /// Draws the codes and stores their hashes.
     fn fill(&self, user_id: &UserId, store: Store) -> Result<Vec<Symbols>> {
         let now = clock::now();
-        let (set, codes) = self.draw(user_id, key_file::current()?.as_ref(), now)?;
+        let (set, codes) = self.draw(key_file::current()?.as_ref(), now)?;
         let event = store::connected(|| store(user_id, &set, now))?;
         announce::at_commit(&event);
         Ok(codes)
     }
 
     /// Draws the codes of a set.
-    fn draw(&self, user_id: &UserId, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
+    fn draw(&self, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
         let mut entropy = Entropy::new();
         let codes = self.format.draw(self.count, &mut entropy)?;
         let salt = entropy.bytes()?;
@@ -126,7 +126,7 @@ impl Order {
         for (ordinal, code) in (1..).zip(&codes) {
             // A slow hash for each of a hundred codes takes seconds: let a timeout or a cancel in.
             pgrx::check_for_interrupts!();
-            hashed.push((ordinal, self.scheme.hash(key, user_id.utf8.as_bytes(), &salt, code)?));
+            hashed.push((ordinal, self.scheme.hash(key, &salt, code)?));
         }
         let facts = Facts {
             format: self.format,

@@ -29,8 +29,10 @@ SUITES = {
     "host/": "tests/host/tests/{}.rs",
     "pgrx/": "pgrx-tests/{}.rs",
     "code": "core/src/code_tests.rs",
+    "fold": "core/src/fold_tests.rs",
     "hash": "core/src/hash_tests.rs",
     "keyring": "core/src/keyring_tests.rs",
+    "seal": "core/src/seal_tests.rs",
 }
 SQL = re.compile(r"\"(SELECT [^\"]*)\"")
 PROOF = re.compile(r"([a-z_]+/?)([a-z0-9_-]*)(?:: (`\w+`(?:, `\w+`)*))?")
