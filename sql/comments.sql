@@ -20,7 +20,7 @@ COMMENT ON COLUMN backup_codes.account.argon2_memory IS 'Memory cost of the acti
 COMMENT ON COLUMN backup_codes.account.argon2_iterations IS 'Passes of the active set''s Argon2id; NULL for sha256.';
 COMMENT ON COLUMN backup_codes.account.salt IS 'Salt of the active set, 16 random bytes.';
 COMMENT ON COLUMN backup_codes.account.key_id IS 'Id of the key under which the active set is hashed; NULL without one.';
-COMMENT ON COLUMN backup_codes.account.key_check IS 'Check value of that key: tells another key under the same id.';
+COMMENT ON COLUMN backup_codes.account.seal IS 'What binds the set to its user and its facts under that key; NULL without one.';
 COMMENT ON COLUMN backup_codes.account.failures IS 'Consecutive failed attempts.';
 COMMENT ON COLUMN backup_codes.account.locked_until IS 'Until when every attempt is refused; in the past or NULL when the user is not locked.';
 
@@ -38,7 +38,7 @@ COMMENT ON COLUMN backup_codes.pending_set.argon2_memory IS 'As in account.';
 COMMENT ON COLUMN backup_codes.pending_set.argon2_iterations IS 'As in account.';
 COMMENT ON COLUMN backup_codes.pending_set.salt IS 'As in account.';
 COMMENT ON COLUMN backup_codes.pending_set.key_id IS 'As in account.';
-COMMENT ON COLUMN backup_codes.pending_set.key_check IS 'As in account.';
+COMMENT ON COLUMN backup_codes.pending_set.seal IS 'As in account.';
 
 COMMENT ON TABLE backup_codes.code IS 'Unused codes, hashed. A code is live when its set_no is that of its user''s account.';
 COMMENT ON COLUMN backup_codes.code.user_id IS 'As in account.';

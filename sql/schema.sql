@@ -28,7 +28,7 @@ CREATE TABLE backup_codes.account (
   alphabet "char",
   scheme "char",
   salt bytea,
-  key_check bytea,
+  seal bytea,
   user_id text COLLATE "C" NOT NULL,
   burned bytea NOT NULL DEFAULT '',
   CONSTRAINT account_pkey PRIMARY KEY (user_id)
@@ -50,7 +50,7 @@ CREATE TABLE backup_codes.pending_set (
   alphabet "char" NOT NULL,
   scheme "char" NOT NULL,
   salt bytea NOT NULL,
-  key_check bytea,
+  seal bytea,
   user_id text COLLATE "C" NOT NULL,
   CONSTRAINT pending_set_pkey PRIMARY KEY (user_id)
 );

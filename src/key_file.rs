@@ -16,22 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::pg::error::{Error, Result};
 use crate::settings;
-use backup_codes_core::keyring::{Key, KeyCheck, Keyring, MAX_FILE};
-
-/// What a set remembers of its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyRef {
-    /// The id in the key file.
-    pub id: i32,
-    /// Tells another key under that id.
-    pub check: KeyCheck,
-}
-
-impl From<&Key> for KeyRef {
-    fn from(key: &Key) -> Self {
-        Self { id: key.id(), check: key.check() }
-    }
-}
+use crate::store::Facts;
+use crate::user_id::UserId;
+use backup_codes_core::keyring::{Key, Keyring, MAX_FILE};
 
 struct Loaded {
     path: Vec<u8>,
@@ -44,29 +31,39 @@ thread_local! {
     static LOADED: RefCell<Option<Loaded>> = const { RefCell::new(None) };
 }
 
-/// The key of new sets; None when no key file is configured.
+/// The key of new sets; None when no key file is configured, which `require_key` refuses.
 pub fn current() -> Result<Option<Key>> {
-    Ok(keyring(Reading::Cached)?.and_then(|keyring| keyring.current().cloned()))
+    let key = keyring(Reading::Cached)?.and_then(|keyring| keyring.current().cloned());
+    if key.is_none() && settings::require_key() { Err(Error::KeyRequired) } else { Ok(key) }
 }
 
-/// The key of a set. A set without one is opened without, but not while the configured file is out of order.
-pub fn of_set(reference: Option<KeyRef>) -> Result<Option<Key>> {
+/// The key of a user's set, which must carry its seal. A set without a key is opened without, but not while the configured file
+/// is out of order.
+pub fn of_set(user_id: &UserId, facts: &Facts) -> Result<Option<Key>> {
     let keyring = keyring(Reading::Cached)?;
-    let Some(reference) = reference else { return Ok(None) };
-    let matching = |keyring: &Keyring| keyring.get(reference.id).filter(|key| key.check() == reference.check).cloned();
-    if let Some(key) = keyring.as_ref().and_then(matching) {
+    let Some(id) = facts.key_id else { return Ok(None) };
+    let fitting = |keyring: &Keyring| keyring.get(id).filter(|key| facts.carries_seal_of(user_id, key)).cloned();
+    if let Some(key) = keyring.as_ref().and_then(fitting) {
         return Ok(Some(key));
     }
     // It may have been added since the configuration was last read.
     let Some(keyring) = self::keyring(Reading::Anew)? else {
-        return Err(Error::KeyFileNotSet { id: reference.id });
+        return Err(Error::KeyFileNotSet { id });
     };
-    match matching(&keyring) {
+    match fitting(&keyring) {
         Some(key) => Ok(Some(key)),
-        None => {
-            Err(Error::KeyMissing { id: reference.id, path: path_text(), other: keyring.get(reference.id).is_some() })
-        }
+        None if keyring.get(id).is_some() => Err(Error::SealBroken { id }),
+        None => Err(Error::KeyMissing { id, path: path_text() }),
     }
+}
+
+/// What an attempt on a user without a set does in the place of [`of_set`], which takes as long.
+pub fn of_nobody(user_id: &UserId, facts: &Facts) -> Result<Option<Key>> {
+    let key = keyring(Reading::Cached)?.and_then(|keyring| keyring.current().cloned());
+    if let Some(key) = &key {
+        facts.carries_seal_of(user_id, key);
+    }
+    Ok(key)
 }
 
 /// Every key of the configured file; None when none is configured.

@@ -262,6 +262,15 @@ settings! {
         check: None,
     }
 
+    /// Whether a set without a key opens nothing, and none is made.
+    require_key() -> bool = REQUIRE_KEY: Switch {
+        name: c"backup_codes.require_key",
+        phrase: c"Sets whether every set needs a key.",
+        sentence: c"Without a key no set is then made, and none that has no key opens anything.",
+        context: Sighup,
+        default: false,
+    }
+
     /// What events carry along, in the encoding of the database; None for nothing.
     context() -> Option<CString> = CONTEXT: Text {
         name: c"backup_codes.context",
@@ -300,6 +309,11 @@ pub fn scheme(format: Format) -> Scheme {
         HashSetting::Auto if format.random_bits() >= STRONG_BITS => Scheme::Sha256,
         HashSetting::Auto | HashSetting::Argon2id => argon2id,
     }
+}
+
+/// Whether a set under this key, or under none, opens anything.
+pub fn opens(key_id: Option<i32>) -> bool {
+    key_id.is_some() || !require_key()
 }
 
 /// Until when a user is locked by what happens at a point in time.

@@ -11,7 +11,7 @@ mod array;
 mod attempts;
 mod burned;
 mod event;
-mod facts;
+pub mod facts;
 mod maintenance;
 mod outbox;
 mod pending;

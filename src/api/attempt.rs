@@ -17,6 +17,7 @@ use crate::store::{self, CodeSet, Facts, Failure};
 use crate::user_id::UserId;
 use backup_codes_core::code::plausible;
 use backup_codes_core::hash::SALT_LEN;
+use backup_codes_core::seal::Seal;
 
 /// What became of an attempt.
 pub enum Outcome {
@@ -151,7 +152,8 @@ fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
         }
         let CodeSet { set_no, facts } = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
         let Some(symbols) = facts.format.parse(input) else { return Ok(Outcome::Malformed) };
-        let key = if account.is_some() { key_file::of_set(facts.key)? } else { key_file::current()? };
+        let key_of = if account.is_some() { key_file::of_set } else { key_file::of_nobody };
+        let key = key_of(user_id, &facts)?;
         let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
         let code = store::find(user_id, set_no, &hash)?;
         let found = code.is_some();
@@ -188,7 +190,8 @@ fn nobodys_set() -> CodeSet {
         format,
         scheme: settings::scheme(format),
         salt: [0; SALT_LEN],
-        key: None,
+        key_id: None,
+        seal: Some(Seal::default()),
         total: 0,
         generated_at: Timestamp(0),
         expires_at: None,

@@ -78,11 +78,12 @@ fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
 }
 
 fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> {
+    // With or without proof: no set becomes the active one that was not made for this user.
+    let key = key_file::of_set(user_id, &pending.facts)?;
     let Proof::Code(code) = proof else { return Ok(Verdict::Right) };
     let Some(symbols) = code.as_ref().and_then(|code| pending.facts.format.parse(code)) else {
         return Ok(Verdict::Malformed);
     };
-    let key = key_file::of_set(pending.facts.key)?;
     let facts = &pending.facts;
     let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
     Ok(if store::find(user_id, pending.set_no, &hash)?.is_some() { Verdict::Right } else { Verdict::Wrong })

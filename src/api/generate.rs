@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 use crate::announce;
 use crate::api::attempt;
 use crate::events::Event;
-use crate::key_file::{self, KeyRef};
+use crate::key_file;
 use crate::pg::call::{self, Call, Interval, SecretText};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::{Error, Result};
@@ -44,6 +44,8 @@ pub fn regenerate(call: &Call) -> Result<pg_sys::Datum> {
     let user_id = UserId::read(call)?;
     let order = Order::read(call, 2)?;
     attempt::require_autocommit()?;
+    // Before the code is consumed: the new set will need it.
+    key_file::current()?;
     if !attempt::try_code(&user_id, call.code(1))?.accepted() {
         return call.rows().done();
     }
@@ -65,8 +67,8 @@ pub fn generate_many(call: &Call) -> Result<pg_sys::Datum> {
     for batch in users.chunks(BATCH) {
         let now = clock::now();
         let (mut sets, mut shown) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for _ in batch {
-            let (set, codes) = order.draw(key.as_ref(), now)?;
+        for user_id in batch {
+            let (set, codes) = order.draw(user_id, key.as_ref(), now)?;
             sets.push(set);
             shown.push(codes);
         }
@@ -111,14 +113,14 @@ impl Order {
     /// Draws the codes and stores their hashes.
     fn fill(&self, user_id: &UserId, store: Store) -> Result<Vec<Symbols>> {
         let now = clock::now();
-        let (set, codes) = self.draw(key_file::current()?.as_ref(), now)?;
+        let (set, codes) = self.draw(user_id, key_file::current()?.as_ref(), now)?;
         let event = store::connected(|| store(user_id, &set, now))?;
         announce::at_commit(&event);
         Ok(codes)
     }
 
     /// Draws the codes of a set.
-    fn draw(&self, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
+    fn draw(&self, user_id: &UserId, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
         let mut entropy = Entropy::new();
         let codes = self.format.draw(self.count, &mut entropy)?;
         let salt = entropy.bytes()?;
@@ -132,12 +134,13 @@ impl Order {
             format: self.format,
             scheme: self.scheme,
             salt,
-            key: key.map(KeyRef::from),
+            key_id: None,
+            seal: None,
             total: codes.len() as i16,
             generated_at: now,
             expires_at: expires_at(now, self.valid_for)?,
         };
-        Ok((NewSet { facts, codes: hashed }, codes))
+        Ok((NewSet { facts: facts.sealed(user_id, key), codes: hashed }, codes))
     }
 
     fn show(&self, call: &Call, codes: &[Symbols]) -> Result<pg_sys::Datum> {

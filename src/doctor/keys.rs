@@ -1,40 +1,34 @@
 //! The keys that sets need.
 
-use super::{Check, Scene, Verdict, counted};
-use crate::key_file::{self, KeyRef};
+use super::{Check, MAX_NAMED, Scene, Verdict, counted};
+use crate::key_file;
 use crate::pg::error::{Error, Result};
 use crate::settings;
+use crate::store::facts::{Stored, facts};
 use crate::store::statement::{Statement, statement};
-use backup_codes_core::keyring::KeyCheck;
+use crate::user_id::UserId;
 
 pub const CHECKS: &[Check] = &[
     Check { name: "key_file", examine: key_file },
     Check { name: "keys_missing", examine: keys_missing },
+    Check { name: "seals", examine: seals },
     Check { name: "unkeyed_sets", examine: unkeyed_sets },
 ];
-
-/// Sets, active or pending, that need one key or none.
-struct KeyedSets {
-    key: Option<KeyRef>,
-    /// How many users have such a set.
-    users: i64,
-}
 
 statement! {
     CountKeyedSets: Everything, Callers
     ()
     ["SELECT "]
-    => KeyedRow { key_id: Option<i32>, key_check: Option<KeyCheck>, users: i64 = "count(DISTINCT user_id)" }
-    [" FROM (SELECT user_id, key_id, key_check FROM backup_codes.account WHERE set_no IS NOT NULL
+    => KeyedSets { key_id: Option<i32>, users: i64 = "count(DISTINCT user_id)" }
+    [" FROM (SELECT user_id, key_id FROM backup_codes.account WHERE set_no IS NOT NULL
              UNION ALL
-             SELECT user_id, key_id, key_check FROM backup_codes.pending_set) AS s
-      GROUP BY key_id, key_check ORDER BY key_id, key_check"]
+             SELECT user_id, key_id FROM backup_codes.pending_set) AS s
+      GROUP BY key_id ORDER BY key_id"]
 }
 
-/// The keys that sets need.
+/// The keys that sets, active or pending, need, and how many users have such a set.
 fn keyed_sets() -> Result<Vec<KeyedSets>> {
-    let key = |row: &KeyedRow| row.key_id.zip(row.key_check).map(|(id, check)| KeyRef { id, check });
-    CountKeyedSets {}.rows().map(|row| row.map(|row| KeyedSets { key: key(&row), users: row.users })).collect()
+    CountKeyedSets {}.rows().collect()
 }
 
 fn key_file(scene: &Scene) -> Result<Verdict> {
@@ -60,13 +54,10 @@ fn quoted(path: &str) -> String {
 
 fn keys_missing(scene: &Scene) -> Result<Verdict> {
     let mut missing = vec![];
-    for KeyedSets { key, users } in keyed_sets()? {
-        let Some(key) = key else { continue };
-        let users = counted(users, "user");
-        match scene.keys().and_then(|keyring| keyring.get(key.id)) {
-            Some(found) if found.check() == key.check => {}
-            Some(_) => missing.push(format!("key {} ({users}; the file has another key of that id)", key.id)),
-            None => missing.push(format!("key {} ({users})", key.id)),
+    for KeyedSets { key_id, users } in keyed_sets()? {
+        let Some(id) = key_id else { continue };
+        if scene.keys().is_none_or(|keyring| keyring.get(id).is_none()) {
+            missing.push(format!("key {id} ({})", counted(users, "user")));
         }
     }
     if missing.is_empty() {
@@ -82,8 +73,72 @@ fn keys_missing(scene: &Scene) -> Result<Verdict> {
     ))
 }
 
+/// Sets of each key whose seals are looked at, the newest first.
+const MAX_SEALS: i32 = 1000;
+
+statement! {
+    /// The pending sets of a key, and its active ones.
+    ReadSealed: Everything, Callers
+    (key_id: i32, max_sets: i32)
+    ["SELECT "]
+    => SealedSet { user_id: UserId, ..facts: Stored = [facts!(names)] }
+    [" FROM (SELECT user_id, ", facts!(names), " FROM backup_codes.account WHERE key_id = $key_id AND set_no IS NOT NULL
+             UNION ALL
+             SELECT user_id, ", facts!(names), " FROM backup_codes.pending_set WHERE key_id = $key_id) AS s
+      ORDER BY generated_at DESC
+      LIMIT $max_sets"]
+}
+
+/// A set that does not carry the seal of its key opens nothing: attempts on its user raise an error.
+fn seals(scene: &Scene) -> Result<Verdict> {
+    let mut broken = vec![];
+    for key in scene.keys().iter().flat_map(|keyring| keyring.iter()) {
+        let (mut sets, mut users) = (0, vec![]);
+        for row in (ReadSealed { key_id: key.id(), max_sets: MAX_SEALS }).rows() {
+            let SealedSet { user_id, facts } = row?;
+            sets += 1;
+            if !facts.facts().is_some_and(|facts| facts.carries_seal_of(&user_id, key)) {
+                users.push(user_id.utf8);
+            }
+        }
+        if users.is_empty() {
+            continue;
+        }
+        let (id, count) = (key.id(), users.len());
+        broken.push(if count == sets {
+            format!(
+                "none of {} under key {id} carries its seal: the file has another key of that id",
+                counted(sets as i64, "set")
+            )
+        } else {
+            users.truncate(MAX_NAMED);
+            format!(
+                "{} under key {id} not made for their users, or changed since: {}",
+                counted(count as i64, "set"),
+                users.join(", ")
+            )
+        });
+    }
+    if broken.is_empty() {
+        return Ok(Verdict::ok("every set that was looked at carries the seal of its key"));
+    }
+    Ok(Verdict::problem(
+        broken.join("; "),
+        format!(
+            "SELECT * FROM {}.backup_codes_keys();\n-- put the right key back; a set that was changed can only be replaced or disabled",
+            scene.api
+        ),
+    ))
+}
+
 fn unkeyed_sets(_: &Scene) -> Result<Verdict> {
-    let users: i64 = keyed_sets()?.iter().filter(|set| set.key.is_none()).map(|set| set.users).sum();
+    let users: i64 = keyed_sets()?.iter().filter(|set| set.key_id.is_none()).map(|set| set.users).sum();
+    if settings::require_key() && users > 0 {
+        return Ok(Verdict::problem(
+            format!("a set without a key opens nothing, since every set needs one: {}", counted(users, "user")),
+            "SELECT user_id FROM backup_codes.overview WHERE set_no IS NOT NULL AND key_id IS NULL;",
+        ));
+    }
     Ok(match settings::key_file() {
         Some(_) if users > 0 => Verdict::warning(
             format!("a set without a key, until they get a new one: {}", counted(users, "user")),

@@ -101,16 +101,23 @@ pub enum Error {
         /// The key's id.
         id: i32,
     },
-    /// A set needs a key that the file does not hold, or holds another of that id.
-    #[error("a set of backup codes needs key {id}, and key file \"{path}\" {}", if *.other { "has another key of that id" } else { "does not hold it" })]
+    /// A set needs a key that the file does not hold.
+    #[error("a set of backup codes needs key {id}, and key file \"{path}\" does not hold it")]
     KeyMissing {
         /// The key's id.
         id: i32,
         /// The file.
         path: String,
-        /// There is a key of that id.
-        other: bool,
     },
+    /// A set does not carry the seal of its key: the file has another key of that id, or the set was copied or changed.
+    #[error("a set of backup codes does not carry the seal of key {id}")]
+    SealBroken {
+        /// The key's id.
+        id: i32,
+    },
+    /// New sets need a key, and there is none.
+    #[error("a new set of backup codes needs a key, and backup_codes.key_file is not set")]
+    KeyRequired,
     /// The operating system gave no random bytes.
     #[error("could not read random bytes from the operating system: {0}")]
     Random(#[from] backup_codes_core::code::RandomError),
@@ -203,6 +210,14 @@ impl Error {
             Self::KeyMissing { .. } => (
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 "Put the key back into the file; without it the set cannot be opened, only replaced.",
+            ),
+            Self::SealBroken { .. } => (
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "Put the right key back into the file; if it is there, the set was changed from outside and can only be replaced.",
+            ),
+            Self::KeyRequired => (
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "Set backup_codes.key_file and reload the configuration, or turn backup_codes.require_key off.",
             ),
             Self::Random(_) => (Code::ERRCODE_SYSTEM_ERROR, "Look for the reason in the kernel's log, and try again."),
             Self::TriggerProtocol => (Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, CREATE_THE_TRIGGER),

@@ -51,10 +51,13 @@ statement! {
     [" FROM backup_codes.account WHERE user_id = $user_id"]
 }
 
-/// The user's active set.
+/// The user's active set; None also for one that opens nothing, since every set needs a key.
 pub fn account(user_id: &UserId) -> Result<Option<Account>> {
     let Some(row) = (ReadAccount { user_id }).first()? else { return Ok(None) };
     let Some(set) = CodeSet::read(row.set_no, row.facts)? else { return Ok(None) };
+    if !settings::opens(set.facts.key_id) {
+        return Ok(None);
+    }
     Ok(Some(Account {
         set,
         locked_until: row.locked_until,

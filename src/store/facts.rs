@@ -3,10 +3,12 @@
 
 use backup_codes_core::code::{Alphabet, Format};
 use backup_codes_core::hash::{Salt, Scheme};
+use backup_codes_core::keyring::Key;
+use backup_codes_core::seal::{Seal, Sealed};
 
 use super::value::Letter;
-use crate::key_file::KeyRef;
 use crate::pg::clock::Timestamp;
+use crate::user_id::UserId;
 
 /// The facts of a set but for its codes.
 #[derive(Clone)]
@@ -17,8 +19,10 @@ pub struct Facts {
     pub scheme: Scheme,
     /// Its salt.
     pub salt: Salt,
-    /// The key it is hashed under.
-    pub key: Option<KeyRef>,
+    /// The id of the key it is hashed under.
+    pub key_id: Option<i32>,
+    /// What that key vouches for.
+    pub seal: Option<Seal>,
     /// How many codes it was made with.
     pub total: i16,
     /// When it was made.
@@ -28,6 +32,29 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Binds the set to its user, under its key.
+    pub fn sealed(mut self, user_id: &UserId, key: Option<&Key>) -> Self {
+        self.key_id = key.map(Key::id);
+        self.seal = key.map(|key| self.of(user_id).seal(key));
+        self
+    }
+
+    /// Whether the set is still what was made for this user under the key.
+    pub fn carries_seal_of(&self, user_id: &UserId, key: &Key) -> bool {
+        self.seal.is_some_and(|seal| self.of(user_id).checks(key, &seal))
+    }
+
+    fn of<'a>(&'a self, user_id: &'a UserId) -> Sealed<'a> {
+        Sealed {
+            user_id: &user_id.utf8,
+            salt: &self.salt,
+            scheme: self.scheme,
+            format: self.format,
+            generated_at: self.generated_at.0,
+            expires_at: self.expires_at.map(|at| at.0),
+        }
+    }
+
     /// As columns.
     pub fn stored(&self) -> Stored {
         let costs = self.scheme.costs();
@@ -40,8 +67,8 @@ impl Facts {
             argon2_memory: costs.map(|(memory, _)| memory as i32),
             argon2_iterations: costs.map(|(_, iterations)| iterations as i16),
             salt: Some(self.salt),
-            key_id: self.key.map(|key| key.id),
-            key_check: self.key.map(|key| key.check),
+            key_id: self.key_id,
+            seal: self.seal,
             total: Some(self.total),
         }
     }
@@ -59,7 +86,8 @@ impl Stored {
             },
             scheme: Scheme::from_parts(self.scheme?.0, costs)?,
             salt: self.salt?,
-            key: self.key_id.zip(self.key_check).map(|(id, check)| KeyRef { id, check }),
+            key_id: self.key_id,
+            seal: self.seal,
             total: self.total?,
             generated_at: self.generated_at?,
             expires_at: self.expires_at,
@@ -79,9 +107,8 @@ macro_rules! facts {
             argon2_memory: i32;
             argon2_iterations: i16;
             key_id: i32;
-            key_check: backup_codes_core::keyring::KeyCheck;
             total: i16;
-            / salt: backup_codes_core::hash::Salt
+            / salt: backup_codes_core::hash::Salt; seal: backup_codes_core::seal::Seal
         }
     };
     (@structs $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
@@ -104,16 +131,25 @@ macro_rules! facts {
 
         $crate::store::statement::parameters! {
             /// The facts of many sets: those that they share, and arrays of the others.
-            FactsOfMany($($shared: Option<$shared_type>,)+ $($each: $crate::store::value::Raw<$crate::store::value::ByteaArray>),+)
+            FactsOfMany(
+                $($shared: Option<$shared_type>,)+
+                $($each: Option<$crate::store::value::Raw<$crate::store::value::ByteaArray>>),+
+            )
         }
 
         impl FactsOfMany {
-            /// The facts of sets that share all but those of which each has its own; the first speaks for all.
-            pub fn of<'a>(first: Stored, sets: impl Iterator<Item = &'a Facts> + Clone) -> Self {
-                Self {
+            /// The facts of sets that share all but those of which each has its own; the first speaks for all. What a set
+            /// lacks, such as a seal without a key, all lack.
+            pub fn of(sets: Vec<Stored>) -> Option<Self> {
+                let first = sets.first()?;
+                let of = |column: fn(&Stored) -> Option<&[u8]>| {
+                    let values = sets.iter().map(column).collect::<Option<Vec<_>>>();
+                    values.map(|values| $crate::store::array::byteas(values.into_iter()))
+                };
+                Some(Self {
                     $($shared: first.$shared,)+
-                    $($each: $crate::store::array::byteas(sets.map(|facts| &facts.$each[..])),)+
-                }
+                    $($each: of(|set| set.$each.as_ref().map(|bytes| &bytes[..])),)+
+                })
             }
         }
 
@@ -133,25 +169,26 @@ macro_rules! facts {
         }
     };
     // In SQL: the names; what is put there for one set and for many; and three ways to assign them.
-    (@names $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
-        concat!($(stringify!($shared), ", ",)+ $(stringify!($each)),+)
+    (@names $($shared:ident: $shared_type:ty;)+ / $first:ident: $first_type:ty $(; $each:ident: $each_type:ty)*) => {
+        concat!($(stringify!($shared), ", ",)+ stringify!($first) $(, ", ", stringify!($each))*)
     };
-    (@of_one $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
-        concat!($("$", stringify!($shared), ", ",)+ $("$", stringify!($each)),+)
+    (@of_one $($shared:ident: $shared_type:ty;)+ / $first:ident: $first_type:ty $(; $each:ident: $each_type:ty)*) => {
+        concat!($("$", stringify!($shared), ", ",)+ "$", stringify!($first) $(, ", $", stringify!($each))*)
     };
-    (@of_many $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
-        concat!($("$", stringify!($shared), ", ",)+ $("unnest($", stringify!($each), ")"),+)
+    (@of_many $($shared:ident: $shared_type:ty;)+ / $first:ident: $first_type:ty $(; $each:ident: $each_type:ty)*) => {
+        concat!($("$", stringify!($shared), ", ",)+ "unnest($", stringify!($first), ")" $(, ", unnest($", stringify!($each), ")")*)
     };
-    (@set_excluded $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
+    (@set_excluded $($shared:ident: $shared_type:ty;)+ / $first:ident: $first_type:ty $(; $each:ident: $each_type:ty)*) => {
         concat!($(stringify!($shared), " = excluded.", stringify!($shared), ", ",)+
-                $(stringify!($each), " = excluded.", stringify!($each)),+)
+                stringify!($first), " = excluded.", stringify!($first)
+                $(, ", ", stringify!($each), " = excluded.", stringify!($each))*)
     };
-    (@set_pending $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
+    (@set_pending $($shared:ident: $shared_type:ty;)+ / $first:ident: $first_type:ty $(; $each:ident: $each_type:ty)*) => {
         concat!($(stringify!($shared), " = p.", stringify!($shared), ", ",)+
-                $(stringify!($each), " = p.", stringify!($each)),+)
+                stringify!($first), " = p.", stringify!($first) $(, ", ", stringify!($each), " = p.", stringify!($each))*)
     };
-    (@set_null $($shared:ident: $shared_type:ty;)+ / $($each:ident: $each_type:ty);+) => {
-        concat!($(stringify!($shared), " = NULL, ",)+ $(stringify!($each), " = NULL"),+)
+    (@set_null $($shared:ident: $shared_type:ty;)+ / $first:ident: $first_type:ty $(; $each:ident: $each_type:ty)*) => {
+        concat!($(stringify!($shared), " = NULL, ",)+ stringify!($first), " = NULL" $(, ", ", stringify!($each), " = NULL")*)
     };
 }
 pub(crate) use facts;

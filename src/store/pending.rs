@@ -35,12 +35,11 @@ statement! {
     [" FROM backup_codes.pending_set WHERE user_id = $user_id"]
 }
 
-/// The pending set. To be read after [`take`].
+/// The pending set; None also for one that opens nothing, since every set needs a key. To be read after [`take`].
 pub fn pending(user_id: &UserId) -> Result<Option<CodeSet>> {
-    match (ReadPending { user_id }).first()? {
-        Some(row) => CodeSet::read(Some(row.set_no), row.facts),
-        None => Ok(None),
-    }
+    let Some(row) = (ReadPending { user_id }).first()? else { return Ok(None) };
+    let set = CodeSet::read(Some(row.set_no), row.facts)?;
+    Ok(set.filter(|set| settings::opens(set.facts.key_id)))
 }
 
 statement! {

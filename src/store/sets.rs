@@ -154,9 +154,9 @@ statement! {
 
 /// Makes each set the active one of its user; whatever they had is gone. The sets differ in what [`FactsOfMany`] says.
 pub fn replace_many(users: &[UserId], sets: &[NewSet], at: Timestamp) -> Result<Vec<Event>> {
-    let Some(first) = sets.first() else { return Ok(Vec::new()) };
+    let facts = FactsOfMany::of(sets.iter().map(|set| set.facts.stored()).collect());
+    let Some((first, facts)) = sets.first().zip(facts) else { return Ok(Vec::new()) };
     let ids = array::texts(users.iter().map(|user_id| &*user_id.stored));
-    let facts = FactsOfMany::of(first.facts.stored(), sets.iter().map(|set| &set.facts));
     // The number of each user's set, and what became of a former one.
     let made: HashMap<Vec<u8>, (i32, Kind)> = (ActivateMany { users: ids, facts })
         .rows()

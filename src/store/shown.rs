@@ -4,19 +4,20 @@ use super::burned::Burned;
 use super::statement::{Statement, statement};
 use crate::pg::clock::Timestamp;
 use crate::pg::error::Result;
+use crate::settings;
 use crate::user_id::UserId;
 
 statement! {
     ReadRemaining<'a>: User, Callers
     (user_id: &'a UserId)
     ["SELECT "]
-    => Remaining { unused: i16, expires_at: Option<Timestamp> }
+    => Remaining { unused: i16, expires_at: Option<Timestamp>, key_id: Option<i32> }
     [" FROM backup_codes.account WHERE user_id = $user_id"]
 }
 
 /// Unused codes of the active set, and when it expires.
 pub fn remaining(user_id: &UserId) -> Result<Option<Remaining>> {
-    ReadRemaining { user_id }.first()
+    Ok(ReadRemaining { user_id }.first()?.filter(|set| settings::opens(set.key_id)))
 }
 
 /// What a settings page shows.
@@ -52,7 +53,7 @@ statement! {
         generated_at: Option<Timestamp> = "a.generated_at", confirmed_at: Option<Timestamp> = "a.confirmed_at",
         expires_at: Option<Timestamp> = "a.expires_at", last_used_at: Option<Timestamp> = "a.last_used_at",
         locked_until: Option<Timestamp> = "CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END",
-        burned: Vec<u8> = "a.burned"
+        burned: Vec<u8> = "a.burned", key_id: Option<i32> = "a.key_id", pending_key_id: Option<i32> = "p.key_id"
     }
     [" FROM backup_codes.account AS a
        LEFT JOIN backup_codes.pending_set AS p ON p.user_id = $user_id
@@ -62,10 +63,14 @@ statement! {
 /// What a settings page shows.
 pub fn status(user_id: &UserId) -> Result<Option<Status>> {
     let Some(row) = (ReadStatus { user_id }).first()? else { return Ok(None) };
+    let pending = row.pending && settings::opens(row.pending_key_id);
+    if !settings::opens(row.key_id) {
+        return Ok(Some(Status { pending, ..Status::default() }));
+    }
     Ok(Some(Status {
         unused: row.unused,
         total: row.total.unwrap_or_default(),
-        pending: row.pending,
+        pending,
         generated_at: row.generated_at,
         confirmed_at: row.confirmed_at,
         expires_at: row.expires_at,

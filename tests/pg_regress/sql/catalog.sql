@@ -68,7 +68,7 @@ CREATE VIEW shown AS
     FROM relation AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.relkind = 'v';
 SELECT view, "column", type FROM shown ORDER BY view::text COLLATE "C", attnum;
 -- No view shows a hash, a salt, a key check or a lease.
-SELECT count(*) FROM shown WHERE type = 'bytea'::regtype OR "column" ~ 'hash|salt|burned|key_check|lease';
+SELECT count(*) FROM shown WHERE type = 'bytea'::regtype OR "column" ~ 'hash|salt|burned|seal|lease';
 
 -- Privileges: the owner's alone.
 SELECT m.object, a.*

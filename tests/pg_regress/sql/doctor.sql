@@ -82,12 +82,12 @@ SELECT backup_codes_cancel('slow');
 SELECT * FROM alarm;
 
 -- keys_missing, unkeyed_sets: without a key file no key is loaded.
-UPDATE backup_codes.account SET key_id = 7, key_check = '\x0123456789abcdef' WHERE user_id IN ('1', '2');
+UPDATE backup_codes.account SET key_id = 7, seal = '\x0123456789abcdef' WHERE user_id IN ('1', '2');
 SELECT count(*) FROM unnest('{2,3}'::int[]) AS u, backup_codes_prepare(u, 1);
-UPDATE backup_codes.pending_set SET key_id = 7, key_check = '\x0123456789abcdef' WHERE user_id = '2';
-UPDATE backup_codes.pending_set SET key_id = 8, key_check = '\x0123456789abcdef' WHERE user_id = '3';
+UPDATE backup_codes.pending_set SET key_id = 7, seal = '\x0123456789abcdef' WHERE user_id = '2';
+UPDATE backup_codes.pending_set SET key_id = 8, seal = '\x0123456789abcdef' WHERE user_id = '3';
 SELECT * FROM alarm;
-UPDATE backup_codes.account SET key_id = NULL, key_check = NULL;
+UPDATE backup_codes.account SET key_id = NULL, seal = NULL;
 SELECT count(*) FROM unnest('{2,3}'::int[]) AS u, backup_codes_cancel(u);
 SELECT * FROM alarm;
 
