@@ -77,7 +77,7 @@ CREATE TABLE backup_codes.event (
   user_id text COLLATE "C" NOT NULL,
   kind text COLLATE "C" NOT NULL,
   reason text COLLATE "C",
-  actor text COLLATE "C" NOT NULL,
+  actor text COLLATE "C" NOT NULL DEFAULT session_user,
   client_addr inet DEFAULT inet_client_addr(),
   context text,
   CONSTRAINT event_pkey PRIMARY KEY (user_id, event_id)
