@@ -3,6 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=backup_codes
+version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
 pgrx_version=$(sed -n 's/^pgrx = "=\(.*\)"$/\1/p' "$root/Cargo.toml")
 debian_pg_config=/usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG=${PG_CONFIG:-$debian_pg_config}
@@ -38,6 +39,14 @@ venv() {
   fi
   echo "$venv"
 }
+# Lets cargo build for PG_CONFIG's server. What the caller chose stays where it is of the same version, since another path
+# means that pgrx is built anew.
+build_for_pg_config() {
+  [ "$("${PGRX_PG_CONFIG_PATH:-false}" --version 2>/dev/null)" = "$("$PG_CONFIG" --version)" ] ||
+    export PGRX_PG_CONFIG_PATH=$PG_CONFIG
+}
+# Where scripts/build puts what is to be installed.
+stage() { echo "$root/target/stage/pg$(pg_major)"; }
 # The copy of PG_CONFIG's PostgreSQL that scripts/setup makes.
 private_pg_config() { echo "$private/pg$(pg_major)$("$PG_CONFIG" --bindir)/pg_config"; }
 
@@ -47,6 +56,6 @@ if [ -x "$PG_CONFIG" ]; then
   libdir=$("$PG_CONFIG" --libdir)
   case $libdir in
     /usr/lib* | /lib*) ;;
-    *) export LD_LIBRARY_PATH=$libdir ;;
+    *) [ ! -e "$libdir/libpq.so.5" ] || export LD_LIBRARY_PATH=$libdir ;;
   esac
 fi
