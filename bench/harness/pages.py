@@ -55,8 +55,8 @@ before, from staging tables into the same tables and indexes. Private memory is 
 peak memory its highest resident size (VmHWM)."""),
     "enrol": ("Enrolling 1,000 to 1,000,000 users in one statement", "The same for more numbers of users."),
     "connect": ("The first call of a connection", """\
-A new connection for every call, one client, with fsync off. `consume` is a wrong code for a user who has a set, `remaining` their
-unused codes; `soundex` is a function of another C extension (fuzzystrmatch), which does next to nothing. The time covers
+A new connection for every call, one client, with fsync off. `consume` is a wrong code for a user who has a set, `remaining`
+their unused codes; `soundex` is a function of another C extension (fuzzystrmatch), which does next to nothing. The time covers
 connecting, loading the library, planning and the call."""),
     "disk": ("Bytes on disk", """\
 100,000 users with bigint ids and ten codes each, enrolled in one statement with `backup_codes_generate_many` and
