@@ -1,9 +1,18 @@
 # PG_CONFIG=/path/to/pg_config picks another PostgreSQL than Debian's 15.
 PG_CONFIG ?= /usr/lib/postgresql/15/bin/pg_config
 export PG_CONFIG
+# DESTDIR=/dir installs below that directory, for packagers.
+export DESTDIR
+# The PostgreSQLs of test-all and package, from 15 to 18.
+export MAJORS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo demo-stop test lint bench bench-full fuzz key clean
+.PHONY: help all setup install package dist demo demo-stop test test-all lint bench bench-full fuzz key clean
+
+# What the library and its SQL are made of; they are built again only when one of these has changed, so that "make" as
+# yourself and "sudo make install" do not build twice.
+sources := Cargo.toml Cargo.lock backup_codes.control scripts/build scripts/make-key $(shell find src core/src sql -type f)
+built := target/stage/$(subst /,_,$(PG_CONFIG)).built
 
 help: ## Shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,8 +20,21 @@ help: ## Shows this list
 setup: ## Installs what building and testing needs (Debian packages, cargo-pgrx)
 	@scripts/setup
 
-install: setup ## Builds the extension and installs it into the PostgreSQL of PG_CONFIG
-	@scripts/install
+all: $(built) ## Builds the extension for the PostgreSQL of PG_CONFIG
+
+$(built): $(sources)
+	@scripts/setup build
+	@scripts/build
+	@touch $@
+
+install: $(built) ## Installs it there, below DESTDIR if that is set
+	@scripts/install --built
+
+package: ## Makes Debian packages, and a directory for PostgreSQL 18's extension_control_path, in target/package
+	@scripts/package $(MAJORS)
+
+dist: ## Makes the PGXN distribution in target/dist
+	@scripts/dist
 
 demo: setup ## Tells the main story on a private PostgreSQL with 10,000 users
 	@scripts/demo
@@ -23,7 +45,10 @@ demo-stop: ## Stops and removes the demo's PostgreSQL
 test: setup ## Runs every test on private clusters
 	@scripts/test
 
-lint: setup ## Checks formatting and lints; warnings are errors
+test-all: ## Runs every test on PostgreSQL 15, 16, 17 and 18 (or MAJORS), and prints one table
+	@scripts/test-all
+
+lint: setup ## Checks formatting, lints and dependencies; warnings are errors
 	@scripts/lint
 
 bench: setup ## Measures against bare SQL and what one would write by hand, in 10 minutes; writes docs/performance.md

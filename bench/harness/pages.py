@@ -19,8 +19,8 @@ have fallen by the number of transactions. All contenders work on the extension'
 `bare_delete` excepted. `bare` is one SQL statement that deletes the code, updates the account and inserts the event, and that
 pays for no hash; `bare_delete` is the DELETE alone; `hand` is PL/pgSQL with pgcrypto, and `hand_notify` the same with
 `pg_notify`. The others are `backup_codes_consume`: `default` with notify off, `keyed` the same under a key, `each` and
-`coalesced` with that value of `backup_codes.notify`, and `argon2id` with codes of eight decimal digits and notify off. Codes are
-18 decimal digits hashed with SHA-256 elsewhere, because pgbench counts in integers."""),
+`coalesced` with that value of `backup_codes.notify`, and `argon2id` with codes of eight decimal digits and notify off. Codes
+are 18 decimal digits hashed with SHA-256 elsewhere, because pgbench counts in integers."""),
     "processor": ("A right code, bound by the processor", "The same with fsync off."),
     "wrong": ("A wrong code", """\
 16 clients try codes that nobody has on users who have sets, with fsync on and off. `bare` is one statement with the DELETE that
@@ -36,24 +36,27 @@ statement `SELECT 1`."""),
 columns. Most of what status takes more than remaining is that, and the rest the look for a pending set."""),
     "notify": ("Notifying while a mailer works", """\
 16 and then 64 clients spend right codes, with fsync on, while one more client claims and acknowledges events in batches of 100,
-in two transactions as a mailer does. The mailer is the same with `backup_codes.notify` off and coalesced. What coalesced costs is the look for waiting events:
-with many clients it passes over events that others have not committed yet, or that were claimed a moment ago."""),
+in two transactions as a mailer does. The mailer is the same with `backup_codes.notify` off and coalesced. What coalesced costs
+is the look for waiting events: with many clients it passes over events that others have not committed yet, or that were claimed
+a moment ago."""),
     "drain": ("Draining events", """\
 One client claims and acknowledges 100,000 waiting events in batches of 100, with fsync on. None may be left."""),
-    "drain_delivered": ("Draining events beside many delivered ones", "The same with 10,000,000 delivered events in the table."),
+    "drain_delivered": ("Draining events beside many delivered ones", """\
+The same with 10,000,000 delivered events in the table."""),
     "framework": ("Short codes against framework style", """\
-A wrong attempt on a set of ten codes of eight decimal digits, one client. Framework style (`framework_10`, `framework_12`) keeps
-ten salted bcrypt hashes and loops over them, here in PL/pgSQL with pgcrypto, at cost 10 and 12; `crypt_10` and `crypt_12` are
-one such hash. Ours (`argon2id`) computes one Argon2id; `bare_argon2id` is one outside of PostgreSQL. At equal cost of one hash,
-the ratio of the two attempts is that of the hashes that each takes."""),
+A wrong attempt on a set of ten codes of eight decimal digits, one client. Framework style (`framework_10`, `framework_12`)
+keeps ten salted bcrypt hashes and loops over them, here in PL/pgSQL with pgcrypto, at cost 10 and 12; `crypt_10` and `crypt_12`
+are one such hash. Ours (`argon2id`) computes one Argon2id; `bare_argon2id` is one outside of PostgreSQL. At equal cost of one
+hash, the ratio of the two attempts is that of the hashes that each takes."""),
     "bulk": ("Enrolling in one statement", """\
 `default` calls `backup_codes_generate_many` for all users in one statement of a fresh install, with fsync on; `each` calls
-`backup_codes_generate` for every user, in one statement as well. `bare` is one statement that inserts the same rows, hashed before, from staging tables into the same tables and indexes. Private memory is what the
-backend holds at the end (RssAnon), peak memory its highest resident size (VmHWM)."""),
+`backup_codes_generate` for every user, in one statement as well. `bare` is one statement that inserts the same rows, hashed
+before, from staging tables into the same tables and indexes. Private memory is what the backend holds at the end (RssAnon),
+peak memory its highest resident size (VmHWM)."""),
     "enrol": ("Enrolling 1,000 to 1,000,000 users in one statement", "The same for more numbers of users."),
     "connect": ("The first call of a connection", """\
-A new connection for every call, one client, with fsync off. `consume` is a wrong code for a user who has a set, `remaining` their
-unused codes; `soundex` is a function of another C extension (fuzzystrmatch), which does next to nothing. The time covers
+A new connection for every call, one client, with fsync off. `consume` is a wrong code for a user who has a set, `remaining`
+their unused codes; `soundex` is a function of another C extension (fuzzystrmatch), which does next to nothing. The time covers
 connecting, loading the library, planning and the call."""),
     "disk": ("Bytes on disk", """\
 100,000 users with bigint ids and ten codes each, enrolled in one statement with `backup_codes_generate_many` and
@@ -70,7 +73,8 @@ digits under Argon2id, against one Argon2id of the same cost outside of PostgreS
 A well-formed wrong code for a user who has a set, and for one who does not exist, one client, with fsync on. A wrong attempt on
 a known user writes and flushes the count, one on a stranger does not."""),
     "clients": ("By number of clients", """\
-A right code with fsync on, notify off, from 1 to 64 clients. Percentiles are those of the transactions that pgbench logged."""),
+A right code with fsync on, notify off, from 1 to 64 clients. Percentiles are those of the transactions that pgbench
+logged."""),
     "partitions": ("With partitions", """\
 A right code with fsync off, on plain tables and on tables in 16 partitions as `sql/partition.sql` makes them."""),
     "size": ("By number of stored codes", """\

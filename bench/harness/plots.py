@@ -33,8 +33,8 @@ def save(figure, name):
 def bars(axes, x, values, **look):
     """Medians, with a bar from the lowest to the highest round."""
     middles = [statistics.median(v) for v in values]
-    below = [m - min(v) for m, v in zip(middles, values)]
-    above = [max(v) - m for m, v in zip(middles, values)]
+    below = [m - min(v) for m, v in zip(middles, values, strict=True)]
+    above = [max(v) - m for m, v in zip(middles, values, strict=True)]
     axes.errorbar(x, middles, yerr=[below, above], capsize=3, marker="o", markersize=4, **look)
 
 
@@ -64,7 +64,7 @@ def overview(assessed):
 def curve(part, whats, name, xlabel, ylabel, log_y=False, base=10):
     """Series against their points on the axis."""
     figure, axes = pyplot.subplots(figsize=(7, 4))
-    styles = dict(zip(whats, ("-", "--", ":")))
+    styles = dict(zip(whats, ("-", "--", ":"), strict=False))
     lines = {}
     for series in part["series"]:
         if series["what"] in whats and series["at"] is not None:

@@ -1,7 +1,7 @@
 """Where the figures must be: each target is computed from the measurements of one part."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def equal_cost(cost):
 
 
 def pairwise(function, *series):
-    return None if None in series else [function(*of_a_round) for of_a_round in zip(*series)]
+    return None if None in series else [function(*of_a_round) for of_a_round in zip(*series, strict=False)]
 
 
 CODE = ("code", "code_pkey")

@@ -2,8 +2,8 @@
 
 from ..contenders import CONTENDERS, OFF, Supply
 from ..server import Failure, joined
-from .attempts import NOBODYS, PATIENT, enrolled, forgive, mistyped
 from .attempts import ENROLLED as USERS
+from .attempts import NOBODYS, PATIENT, enrolled, forgive, mistyped
 
 DISK_USERS = 100_000
 OPERATIONS = 500

@@ -65,7 +65,7 @@ fn definitions(client: &mut Client) -> Vec<String> {
            FROM pg_depend AS m
            JOIN pg_extension AS e ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid
           CROSS JOIN LATERAL pg_identify_object(m.classid, m.objid, m.objsubid) AS o
-          WHERE e.extname = 'backup_codes' AND m.deptype = 'e'
+          WHERE e.extname = 'backup_codes' AND m.deptype = 'e' AND m.classid <> 'pg_type'::regclass
             AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = m.objid AND m.classid = 'pg_class'::regclass AND c.relispartition)
          ORDER BY 1",
     )

@@ -24,7 +24,8 @@ RESET backup_codes.low;
 
 -- malformed: wrong length, alphabet or check symbol for this user's set.
 SELECT code AS good FROM backup_codes_generate(42) AS code LIMIT 1 \gset
-SELECT translate(left(:'good', 1), '0123456789ABCDEFGHJKMNPQRSTVWXYZ', '123456789ABCDEFGHJKMNPQRSTVWXYZ0') || substr(:'good', 2) AS typo \gset
+SELECT translate(left(:'good', 1), '0123456789ABCDEFGHJKMNPQRSTVWXYZ', '123456789ABCDEFGHJKMNPQRSTVWXYZ0')
+  || substr(:'good', 2) AS typo \gset
 SELECT what, a.*
   FROM (VALUES (1, 'NULL', NULL), (2, 'empty', ''), (3, 'blank', E' \t\n'), (4, 'hyphens only', '---'),
                (5, 'one symbol short', left(:'good', -1)), (6, 'one symbol long', :'good' || '0'),

@@ -34,7 +34,8 @@ SELECT bool_or(code ~ '0') AND bool_or(code ~ '1') AS both_digits_occur,
 
 -- Everything else is false: unknown user, another user's code, NULL, empty, a typo, two neighbours swapped, too long, too short.
 SELECT code AS seven FROM shown WHERE ordinality = 7 \gset
-SELECT translate(left(:'seven', 1), '0123456789ABCDEFGHJKMNPQRSTVWXYZ', '123456789ABCDEFGHJKMNPQRSTVWXYZ0') || substr(:'seven', 2) AS typo \gset
+SELECT translate(left(:'seven', 1), '0123456789ABCDEFGHJKMNPQRSTVWXYZ', '123456789ABCDEFGHJKMNPQRSTVWXYZ0')
+  || substr(:'seven', 2) AS typo \gset
 SELECT backup_codes_consume('nobody', :'seven') AS unknown_user,
        backup_codes_consume(42, NULL) AS null_code,
        backup_codes_consume(NULL::bigint, :'seven') AS null_user,

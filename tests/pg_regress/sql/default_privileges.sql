@@ -30,7 +30,8 @@ CREATE VIEW held AS
      SELECT 'function ' || oid::regprocedure, proowner, coalesce(proacl, acldefault('f', proowner)) FROM pg_proc
       WHERE m.classid = 'pg_proc'::regclass AND oid = m.objid
      UNION ALL
-     SELECT 'column ' || c.oid::regclass || '.' || t.attname, c.relowner, t.attacl FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid
+     SELECT 'column ' || c.oid::regclass || '.' || t.attname, c.relowner, t.attacl FROM pg_class AS c
+       JOIN pg_attribute AS t ON t.attrelid = c.oid
       WHERE m.classid = 'pg_class'::regclass AND c.oid = m.objid
    ) AS o (object, owner, acl)
    CROSS JOIN LATERAL aclexplode(o.acl) AS a
@@ -72,7 +73,8 @@ CREATE EXTENSION backup_codes SCHEMA mfa;
 SELECT p.oid::regprocedure FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
  WHERE n.nspname IN ('mfa', 'backup_codes') AND has_function_privilege('regress_reporter', p.oid, 'EXECUTE');
 SELECT c.oid::regclass FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
- WHERE n.nspname = 'backup_codes' AND c.relkind IN ('r', 'v') AND has_table_privilege('regress_reporter', c.oid, 'SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER');
+ WHERE n.nspname = 'backup_codes' AND c.relkind IN ('r', 'v')
+   AND has_table_privilege('regress_reporter', c.oid, 'SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER');
 
 -- Defaults that take the owner's own privileges away do not break it.
 DROP EXTENSION backup_codes;

@@ -16,7 +16,8 @@ SELECT count(*) FROM backup_codes.event;
 SELECT * FROM backup_codes_events_claim(1, '0');
 SELECT backup_codes_consume('u1', 'x');
 RESET ROLE;
-SELECT has_function_privilege('public', p.oid, 'EXECUTE') AS public, p.proname FROM pg_proc AS p WHERE proname LIKE 'backup_codes_events_%' ORDER BY 2;
+SELECT has_function_privilege('public', p.oid, 'EXECUTE') AS public, p.proname FROM pg_proc AS p
+  WHERE proname LIKE 'backup_codes_events_%' ORDER BY 2;
 
 -- The oldest first, everything a mail needs, and to nobody else while the lease lasts.
 SET ROLE regress_mailer;

@@ -109,7 +109,8 @@ GRANT USAGE ON SCHEMA backup_codes TO PUBLIC;
 GRANT CREATE ON SCHEMA backup_codes TO regress_reader;
 SELECT * FROM alarm;
 SELECT fixed('table_privileges');
-SELECT has_schema_privilege('regress_auditor', 'backup_codes', 'USAGE') AND has_table_privilege('regress_auditor', 'backup_codes.events', 'SELECT') AS audits;
+SELECT has_schema_privilege('regress_auditor', 'backup_codes', 'USAGE')
+  AND has_table_privilege('regress_auditor', 'backup_codes.events', 'SELECT') AS audits;
 
 -- function_privileges.
 GRANT EXECUTE ON FUNCTION backup_codes_consume(text, text), backup_codes.duty_privileges(text) TO PUBLIC;
@@ -133,7 +134,8 @@ SELECT fixed('row_security');
 -- dump_marks.
 ALTER EXTENSION backup_codes DROP TABLE backup_codes.code;
 ALTER EXTENSION backup_codes ADD TABLE backup_codes.code;
-UPDATE pg_extension SET extcondition[array_position(extconfig, 'backup_codes.event'::regclass::oid)] = 'WHERE delivered_at IS NULL' WHERE extname = 'backup_codes';
+UPDATE pg_extension SET extcondition[array_position(extconfig, 'backup_codes.event'::regclass::oid)]
+  = 'WHERE delivered_at IS NULL' WHERE extname = 'backup_codes';
 SELECT * FROM alarm;
 SELECT fixed('dump_marks');
 UPDATE pg_extension SET extconfig = NULL, extcondition = NULL WHERE extname = 'backup_codes';
@@ -263,24 +265,30 @@ RESET synchronous_commit;
 
 -- events_waiting: more than 10,000, or for more than an hour. History and what was delivered do not wait.
 TRUNCATE backup_codes.event;
-INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at) SELECT gen_random_uuid(), n, 'used', now(), now() FROM generate_series(1, 10000) AS n;
-INSERT INTO backup_codes.event (event_id, user_id, kind, at, delivered_at) SELECT gen_random_uuid(), n, 'used', now() - interval '1 year', CASE WHEN n > 5 THEN now() END FROM generate_series(1, 10) AS n;
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at) SELECT gen_random_uuid(), n, 'used', now(), now()
+  FROM generate_series(1, 10000) AS n;
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, delivered_at) SELECT gen_random_uuid(), n, 'used',
+  now() - interval '1 year', CASE WHEN n > 5 THEN now() END FROM generate_series(1, 10) AS n;
 SELECT check_name, status, detail FROM backup_codes_doctor() WHERE check_name = 'events_waiting';
 INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at) VALUES (gen_random_uuid(), '1', 'used', now(), now());
 SELECT * FROM alarm;
 TRUNCATE backup_codes.event;
-INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at) VALUES (gen_random_uuid(), '1', 'used', now() - interval '59 minutes', now() + interval '1 hour');
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at)
+  VALUES (gen_random_uuid(), '1', 'used', now() - interval '59 minutes', now() + interval '1 hour');
 SELECT * FROM alarm;
-INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at) VALUES (gen_random_uuid(), '1', 'used', now() - interval '61 minutes', now() + interval '1 hour');
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at)
+  VALUES (gen_random_uuid(), '1', 'used', now() - interval '61 minutes', now() + interval '1 hour');
 SELECT * FROM alarm;
 TRUNCATE backup_codes.event;
 
 -- events_failing: tried ten times, or parked.
-INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, attempts) VALUES (gen_random_uuid(), '1', 'used', now(), now(), 9), (gen_random_uuid(), '1', 'used', now(), NULL, 19);
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, attempts)
+  VALUES (gen_random_uuid(), '1', 'used', now(), now(), 9), (gen_random_uuid(), '1', 'used', now(), NULL, 19);
 SELECT * FROM alarm;
 INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, attempts) VALUES (gen_random_uuid(), '1', 'used', now(), now(), 10);
 SELECT * FROM alarm;
-INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, attempts) VALUES (gen_random_uuid(), '1', 'used', now() - interval '1 day', 'infinity', 20);
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, attempts)
+  VALUES (gen_random_uuid(), '1', 'used', now() - interval '1 day', 'infinity', 20);
 SELECT check_name, status, detail FROM alarm;
 TRUNCATE backup_codes.event;
 

@@ -2,7 +2,8 @@
 CREATE EXTENSION backup_codes;
 SET backup_codes.max_failures = 100;
 CREATE VIEW trail AS
-  SELECT user_id, kind, reason, set_no, ordinal, remaining, low, actor = session_user AS me, client_addr, context, attempts, delivery, delivered_at, at, event_id FROM backup_codes.events;
+  SELECT user_id, kind, reason, set_no, ordinal, remaining, low, actor = session_user AS me, client_addr, context, attempts,
+    delivery, delivered_at, at, event_id FROM backup_codes.events;
 
 -- Each verb.
 SELECT count(*) FROM backup_codes_generate(42, 3);
@@ -32,14 +33,18 @@ SELECT kind, reason, set_no, ordinal, remaining, low, me, client_addr, context, 
 
 -- What changes nothing leaves nothing.
 SELECT count(*) AS before FROM trail \gset
-SELECT backup_codes_consume(42, :'gate'), backup_codes_consume('nobody', :'gate'), backup_codes_consume(42, 'x'), backup_codes_confirm(42), backup_codes_confirm(42, :'gate'), backup_codes_cancel(42),
-       backup_codes_disable(42), backup_codes_disable(42, :'gate'), backup_codes_disable('nobody'), backup_codes_remaining(42), backup_codes_revoke_all('infinity'), backup_codes_purge();
+SELECT backup_codes_consume(42, :'gate'), backup_codes_consume('nobody', :'gate'), backup_codes_consume(42, 'x'),
+  backup_codes_confirm(42), backup_codes_confirm(42, :'gate'), backup_codes_cancel(42),
+       backup_codes_disable(42), backup_codes_disable(42, :'gate'), backup_codes_disable('nobody'), backup_codes_remaining(42),
+         backup_codes_revoke_all('infinity'), backup_codes_purge();
 SELECT count(*) FROM backup_codes_regenerate(42, :'gate');
 SELECT count(*) - :before AS new_events FROM trail;
 
 -- A UUID of version 7 that tells the same time; no two alike.
-SELECT count(*) = count(DISTINCT event_id) AS distinct_ids, bool_and(event_id::text ~ '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$') AS version_7,
-       bool_and(abs(('x' || replace(left(event_id::text, 13), '-', ''))::bit(48)::bigint - floor(extract(epoch FROM at) * 1000)) <= 1) AS same_time,
+SELECT count(*) = count(DISTINCT event_id) AS distinct_ids,
+  bool_and(event_id::text ~ '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$') AS version_7,
+       bool_and(abs(('x' || replace(left(event_id::text, 13), '-', ''))::bit(48)::bigint
+         - floor(extract(epoch FROM at) * 1000)) <= 1) AS same_time,
        bool_and(at BETWEEN now() - interval '1 minute' AND clock_timestamp()) AS recent
   FROM trail;
 
@@ -88,7 +93,8 @@ SELECT backup_codes_disable('history');
 SELECT kind, delivery FROM trail WHERE user_id = 'history' ORDER BY at;
 SELECT kind, due_at = at AS due, lease, attempts, delivered_at FROM backup_codes.event WHERE user_id = 'history' ORDER BY at;
 -- What the view says of what a delivery leaves behind.
-UPDATE backup_codes.event SET lease = gen_random_uuid(), due_at = now() + interval '1 minute', attempts = 1 WHERE user_id = 'history' AND kind = 'disabled';
+UPDATE backup_codes.event SET lease = gen_random_uuid(), due_at = now() + interval '1 minute', attempts = 1
+  WHERE user_id = 'history' AND kind = 'disabled';
 SELECT delivery, attempts FROM trail WHERE user_id = 'history' AND kind = 'disabled';
 UPDATE backup_codes.event SET due_at = now() - interval '1 second' WHERE user_id = 'history' AND kind = 'disabled';
 SELECT delivery FROM trail WHERE user_id = 'history' AND kind = 'disabled';

@@ -5,10 +5,14 @@ SET backup_codes.max_failures = 100;
 SET statement_timeout = '2min';
 -- Counted in this session alone, since its counters were last handed over; building an index is a scan, too.
 CREATE VIEW scans AS
-  SELECT coalesce(sum(seq_scan), 0) AS sequential, coalesce(sum(seq_tup_read), 0) AS read FROM pg_stat_xact_all_tables WHERE schemaname IN ('backup_codes', 'pg_toast') AND (schemaname = 'backup_codes' OR relid IN (SELECT reltoastrelid FROM pg_class WHERE relnamespace = 'backup_codes'::regnamespace));
+  SELECT coalesce(sum(seq_scan), 0) AS sequential, coalesce(sum(seq_tup_read), 0) AS read FROM pg_stat_xact_all_tables
+    WHERE schemaname IN ('backup_codes', 'pg_toast')
+      AND (schemaname = 'backup_codes' OR relid IN (SELECT reltoastrelid FROM pg_class
+        WHERE relnamespace = 'backup_codes'::regnamespace));
 -- What the indexes returned, and the pages of them that were read: a whole index walked through is no probe either.
 CREATE FUNCTION probed(OUT scans bigint, OUT tuples bigint, OUT pages bigint) LANGUAGE sql AS $$
-  SELECT sum(pg_stat_get_xact_numscans(indexrelid)), sum(pg_stat_get_xact_tuples_returned(indexrelid)), sum(pg_stat_get_xact_blocks_fetched(indexrelid))
+  SELECT sum(pg_stat_get_xact_numscans(indexrelid)), sum(pg_stat_get_xact_tuples_returned(indexrelid)),
+    sum(pg_stat_get_xact_blocks_fetched(indexrelid))
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indrelid WHERE c.relnamespace = 'backup_codes'::regnamespace
 $$;
 -- Every function of a user, and each outcome of it.
@@ -18,10 +22,13 @@ DECLARE
   pending text[];
   said text := '';
 BEGIN
-  said := concat_ws(' ', said, backup_codes_remaining(u), (SELECT enabled FROM backup_codes_status(u)), backup_codes_consume(u, 'x'), backup_codes_consume(u, repeat('0', 25)), backup_codes_cancel(u), backup_codes_confirm(u), backup_codes_confirm(u, 'x'), backup_codes_disable(u));
+  said := concat_ws(' ', said, backup_codes_remaining(u), (SELECT enabled FROM backup_codes_status(u)),
+    backup_codes_consume(u, 'x'), backup_codes_consume(u, repeat('0', 25)), backup_codes_cancel(u), backup_codes_confirm(u),
+      backup_codes_confirm(u, 'x'), backup_codes_disable(u));
   codes := ARRAY(SELECT backup_codes_generate(u));
   codes := ARRAY(SELECT backup_codes_generate(u));
-  said := concat_ws(' ', said, backup_codes_consume(u, codes[1]), backup_codes_consume(u, codes[1]), (SELECT status FROM backup_codes_attempt(u, codes[2])), (SELECT status FROM backup_codes_attempt(u, repeat('0', 25))));
+  said := concat_ws(' ', said, backup_codes_consume(u, codes[1]), backup_codes_consume(u, codes[1]),
+    (SELECT status FROM backup_codes_attempt(u, codes[2])), (SELECT status FROM backup_codes_attempt(u, repeat('0', 25))));
   pending := ARRAY(SELECT backup_codes_prepare(u));
   said := concat_ws(' ', said, backup_codes_confirm(u, codes[3]), backup_codes_cancel(u));
   pending := ARRAY(SELECT backup_codes_prepare(u));
@@ -106,6 +113,7 @@ SET backup_codes.notify = off;
 SELECT count(*) FROM generate_series(1, 500) AS n, backup_codes_generate('user 4000', 1);
 SELECT pg_stat_force_next_flush();
 BEGIN;
-SELECT backup_codes_remaining('user 4000'), backup_codes_consume('user 4000', repeat('0', 25)), enabled FROM backup_codes_status('user 4000');
+SELECT backup_codes_remaining('user 4000'), backup_codes_consume('user 4000', repeat('0', 25)), enabled
+  FROM backup_codes_status('user 4000');
 SELECT tuples < 20 AS narrow, pages < 50 AS shallow FROM probed();
 COMMIT;

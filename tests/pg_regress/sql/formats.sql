@@ -10,7 +10,8 @@ BEGIN
           set_config('backup_codes.group_size', group_size::text, false), set_config('backup_codes.hash', hash, false);
   INSERT INTO issued SELECT id, 'active', c FROM backup_codes_generate(id) AS c;
   INSERT INTO issued SELECT id, 'pending', c FROM backup_codes_prepare(id, 2) AS c;
-  RETURN string_agg(DISTINCT regexp_replace(code, CASE alphabet WHEN 'base32' THEN '[0-9A-HJKMNP-TV-Z]' WHEN 'hex' THEN '[0-9a-f]' ELSE '[0-9]' END, '*', 'g'), ' or ')
+  RETURN string_agg(DISTINCT regexp_replace(code, CASE alphabet WHEN 'base32' THEN '[0-9A-HJKMNP-TV-Z]'
+    WHEN 'hex' THEN '[0-9a-f]' ELSE '[0-9]' END, '*', 'g'), ' or ')
     FROM issued WHERE user_id = id;
 END
 $$;
@@ -36,15 +37,18 @@ SET backup_codes.hash = argon2id;
 SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code)) LIMIT 1) AS as_issued,
        (SELECT status FROM backup_codes_attempt(user_id, ' ' || upper(replace(max(code), '-', ' '))) LIMIT 1) AS spaced_upper
   FROM issued WHERE kind = 'active' GROUP BY user_id ORDER BY user_id COLLATE "C";
-SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code))) AS again FROM issued WHERE kind = 'active' GROUP BY user_id ORDER BY user_id COLLATE "C";
+SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code))) AS again FROM issued WHERE kind = 'active'
+  GROUP BY user_id ORDER BY user_id COLLATE "C";
 -- Input is parsed by the set's format, not by today's.
 SELECT status FROM backup_codes_attempt('default', repeat('0', 60));
 SELECT status FROM backup_codes_attempt('decimal 6', '12345a');
 SELECT status FROM backup_codes_attempt('hex 6', '12345');
 SELECT status FROM backup_codes_attempt('nobody', repeat('0', 60));
 -- Pending sets are confirmed by their own format as well, and keep it.
-SELECT user_id, backup_codes_confirm(user_id, lower(min(code))) AS confirmed FROM issued WHERE kind = 'pending' GROUP BY user_id ORDER BY user_id COLLATE "C";
-SELECT user_id, bool_and(backup_codes_consume(user_id, code)) AS all_accepted FROM issued WHERE kind = 'pending' GROUP BY user_id ORDER BY user_id COLLATE "C";
+SELECT user_id, backup_codes_confirm(user_id, lower(min(code))) AS confirmed FROM issued WHERE kind = 'pending' GROUP BY user_id
+  ORDER BY user_id COLLATE "C";
+SELECT user_id, bool_and(backup_codes_consume(user_id, code)) AS all_accepted FROM issued WHERE kind = 'pending'
+  GROUP BY user_id ORDER BY user_id COLLATE "C";
 -- Only base32 folds O, I and L.
 RESET backup_codes.hash;
 SET backup_codes.length = 28;
@@ -54,11 +58,13 @@ SELECT DISTINCT status FROM hex, backup_codes_attempt('hex', translate(code, '01
 -- auto takes SHA-256 from 112 random bits on and Argon2id below; both can be forced, whatever the format.
 SET backup_codes.argon2_memory = '8MB';
 SET backup_codes.argon2_iterations = 1;
-CREATE FUNCTION scheme(alphabet text, length int, hash text) RETURNS TABLE (active text, pending text, regenerated text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION scheme(alphabet text, length int, hash text) RETURNS TABLE (active text, pending text, regenerated text)
+  LANGUAGE plpgsql AS $$
 DECLARE
   gate text;
 BEGIN
-  PERFORM set_config('backup_codes.alphabet', alphabet, true), set_config('backup_codes.length', length::text, true), set_config('backup_codes.hash', hash, true);
+  PERFORM set_config('backup_codes.alphabet', alphabet, true), set_config('backup_codes.length', length::text, true),
+    set_config('backup_codes.hash', hash, true);
   gate := backup_codes_generate('any', 1);
   PERFORM backup_codes_prepare('any', 1);
   active := (SELECT a.scheme FROM backup_codes.account AS a WHERE user_id = 'any');
@@ -69,5 +75,7 @@ BEGIN
 END
 $$;
 SELECT a, l, h, s.*
-  FROM (VALUES (1, 'base32', 23, 'auto'), (2, 'base32', 24, 'auto'), (3, 'hex', 27, 'auto'), (4, 'hex', 28, 'auto'), (5, 'decimal', 33, 'auto'), (6, 'decimal', 34, 'auto'),
-               (7, 'base32', 6, 'sha256'), (8, 'decimal', 6, 'sha256'), (9, 'base32', 25, 'argon2id'), (10, 'decimal', 64, 'argon2id')) AS v (n, a, l, h), scheme(a, l, h) AS s ORDER BY n;
+  FROM (VALUES (1, 'base32', 23, 'auto'), (2, 'base32', 24, 'auto'), (3, 'hex', 27, 'auto'), (4, 'hex', 28, 'auto'),
+    (5, 'decimal', 33, 'auto'), (6, 'decimal', 34, 'auto'),
+               (7, 'base32', 6, 'sha256'), (8, 'decimal', 6, 'sha256'), (9, 'base32', 25, 'argon2id'),
+                 (10, 'decimal', 64, 'argon2id')) AS v (n, a, l, h), scheme(a, l, h) AS s ORDER BY n;

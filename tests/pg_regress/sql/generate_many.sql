@@ -29,11 +29,14 @@ SELECT user_id, enabled, remaining, pending, expires_at - generated_at AS valid_
 SELECT a.user_id, a.unused = count(c) AS whole FROM backup_codes.account AS a LEFT JOIN backup_codes.code AS c USING (user_id, set_no)
  GROUP BY a.user_id, a.unused ORDER BY a.user_id;
 SELECT count(*) AS stray FROM backup_codes.code AS c LEFT JOIN backup_codes.account AS a USING (user_id, set_no) WHERE a.user_id IS NULL;
-SELECT user_id, kind, set_no FROM backup_codes.events WHERE user_id IN ('a', 'b', 'c') AND kind IN ('generated', 'replaced') ORDER BY user_id, at;
+SELECT user_id, kind, set_no FROM backup_codes.events WHERE user_id IN ('a', 'b', 'c') AND kind IN ('generated', 'replaced')
+  ORDER BY user_id, at;
 
 -- uuids come back as uuids; count and valid_for take the settings; more users than one batch.
-SELECT user_id, count(*) FROM backup_codes_generate_many(ARRAY['ffffffff-ffff-ffff-ffff-ffffffffffff', '00000000-0000-0000-0000-000000000000']::uuid[]) GROUP BY user_id ORDER BY user_id;
-SELECT count(*), count(DISTINCT (user_id, code)) FROM backup_codes_generate_many(ARRAY(SELECT 'many ' || n FROM generate_series(1, 2500) AS n), 2);
+SELECT user_id, count(*) FROM backup_codes_generate_many(ARRAY['ffffffff-ffff-ffff-ffff-ffffffffffff',
+  '00000000-0000-0000-0000-000000000000']::uuid[]) GROUP BY user_id ORDER BY user_id;
+SELECT count(*), count(DISTINCT (user_id, code))
+  FROM backup_codes_generate_many(ARRAY(SELECT 'many ' || n FROM generate_series(1, 2500) AS n), 2);
 SELECT count(*), count(DISTINCT user_id), count(DISTINCT event_id) FROM backup_codes.events WHERE user_id LIKE 'many %';
 SELECT sum(unused) FROM backup_codes.account WHERE user_id LIKE 'many %';
 SELECT count(*) FROM backup_codes_generate_many('{}'::text[]);

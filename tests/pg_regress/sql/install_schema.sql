@@ -2,7 +2,8 @@
 CREATE VIEW traces AS
   SELECT 'function ' || oid::regprocedure AS trace FROM pg_proc WHERE proname LIKE 'backup\_codes%' OR prosrc LIKE 'backup\_codes%'
   UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname = 'backup_codes'
-  UNION ALL SELECT 'relation ' || oid::regclass FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'backup_codes')
+  UNION ALL SELECT 'relation ' || oid::regclass FROM pg_class
+    WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'backup_codes')
   UNION ALL SELECT 'extension ' || extname FROM pg_extension WHERE extname = 'backup_codes';
 
 -- By default the first schema of the search path.
@@ -13,7 +14,8 @@ RESET search_path;
 SELECT n.nspname, count(*) > 30 AS functions FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
  WHERE p.proname LIKE 'backup\_codes\_%' GROUP BY 1;
 SELECT count(*) FROM first.backup_codes_generate(42);
-SELECT e.extversion = a.default_version AS version, NOT e.extrelocatable AS fixed FROM pg_extension AS e JOIN pg_available_extensions AS a ON a.name = e.extname WHERE e.extname = 'backup_codes';
+SELECT e.extversion = a.default_version AS version, NOT e.extrelocatable AS fixed FROM pg_extension AS e
+  JOIN pg_available_extensions AS a ON a.name = e.extname WHERE e.extname = 'backup_codes';
 
 -- Once a database.
 \set VERBOSITY terse
@@ -36,7 +38,8 @@ SELECT remaining FROM "Odd; Schéma (1)".backup_codes_status(42);
 RESET ROLE;
 SELECT "Odd; Schéma (1)".backup_codes_revoke('issuer', 'regress_app');
 SELECT "Odd; Schéma (1)".backup_codes_revoke('verifier', 'regress_app');
-SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.proname LIKE 'backup\_codes\_%' AND has_function_privilege('regress_app', p.oid, 'EXECUTE');
+SELECT p.oid::regprocedure FROM pg_proc AS p WHERE p.proname LIKE 'backup\_codes\_%'
+  AND has_function_privilege('regress_app', p.oid, 'EXECUTE');
 DROP EXTENSION backup_codes;
 SELECT * FROM traces;
 DROP SCHEMA "Odd; Schéma (1)";

@@ -18,13 +18,15 @@ CREATE VIEW holds AS
   SELECT u.user_id, a.set_no, a.unused, p.set_no AS pending,
          (SELECT count(*) FROM backup_codes.code AS c WHERE c.user_id = u.user_id) AS codes,
          a.user_id IS NOT NULL AS account,
-         (SELECT string_agg(kind || coalesce('/' || reason, ''), ' ' ORDER BY at) FROM backup_codes.event AS e WHERE e.user_id = u.user_id) AS events
+         (SELECT string_agg(kind || coalesce('/' || reason, ''), ' ' ORDER BY at) FROM backup_codes.event AS e
+           WHERE e.user_id = u.user_id) AS events
     FROM (SELECT user_id FROM backup_codes.account UNION SELECT user_id FROM backup_codes.event) AS u
     LEFT JOIN backup_codes.account AS a ON a.user_id = u.user_id LEFT JOIN backup_codes.pending_set AS p ON p.user_id = u.user_id
    ORDER BY u.user_id COLLATE "C";
 
 -- revoke_all: every set, active or pending, made before a point in time.
-SELECT count(*) FROM (VALUES ('a old'), ('b old with new pending'), ('c old with old pending'), ('e used up'), ('f expired'), ('g disabled')) AS v (u), backup_codes_generate(u, 2);
+SELECT count(*) FROM (VALUES ('a old'), ('b old with new pending'), ('c old with old pending'), ('e used up'), ('f expired'),
+  ('g disabled')) AS v (u), backup_codes_generate(u, 2);
 SELECT count(*) FROM (VALUES ('c old with old pending'), ('d old pending only')) AS v (u), backup_codes_prepare(u, 2);
 SELECT code AS one FROM backup_codes_generate('e used up', 1) AS code \gset
 SELECT backup_codes_consume('e used up', :'one');
@@ -56,9 +58,12 @@ SELECT until_zero('revoke_all(''-infinity'')');
 
 -- purge: what has been dead for longer than older_than.
 TRUNCATE backup_codes.account, backup_codes.pending_set, backup_codes.code, backup_codes.event;
-SELECT count(*) FROM (VALUES ('a old, never expires'), ('b expired long ago'), ('c expired lately'), ('d expired long ago, pending lately'), ('f active, pending long ago'), ('k history'),
-                             ('l waiting'), ('m delivered'), ('n disabled long ago'), ('o disabled lately')) AS v (u), backup_codes_generate(u, 2);
-SELECT count(*) FROM (VALUES ('d expired long ago, pending lately'), ('e pending long ago'), ('f active, pending long ago'), ('g pending lately')) AS v (u), backup_codes_prepare(u, 2);
+SELECT count(*) FROM (VALUES ('a old, never expires'), ('b expired long ago'), ('c expired lately'),
+  ('d expired long ago, pending lately'), ('f active, pending long ago'), ('k history'),
+                             ('l waiting'), ('m delivered'), ('n disabled long ago'), ('o disabled lately')) AS v (u),
+                               backup_codes_generate(u, 2);
+SELECT count(*) FROM (VALUES ('d expired long ago, pending lately'), ('e pending long ago'), ('f active, pending long ago'),
+  ('g pending lately')) AS v (u), backup_codes_prepare(u, 2);
 SELECT backup_codes_disable('n disabled long ago'), backup_codes_disable('o disabled lately');
 INSERT INTO backup_codes.account (user_id, set_counter) VALUES ('p empty', 7);
 UPDATE backup_codes.event SET at = at - interval '100 days', due_at = due_at - interval '100 days';
@@ -89,7 +94,8 @@ SELECT backup_codes_consume('b expired long ago', code) FROM backup_codes_genera
 SELECT count(*) AS live FROM backup_codes.code \gset
 SELECT until_zero('purge(''0'', true, 1)');
 SELECT count(*) = :live AS untouched FROM backup_codes.code;
-SELECT a.user_id FROM backup_codes.account AS a WHERE a.unused <> (SELECT count(*) FROM backup_codes.code AS c WHERE c.user_id = a.user_id AND c.set_no = a.set_no);
+SELECT a.user_id FROM backup_codes.account AS a
+  WHERE a.unused <> (SELECT count(*) FROM backup_codes.code AS c WHERE c.user_id = a.user_id AND c.set_no = a.set_no);
 
 -- revoke_all decides by the set's own age: a set confirmed later was made earlier.
 TRUNCATE backup_codes.account, backup_codes.pending_set, backup_codes.code, backup_codes.event;

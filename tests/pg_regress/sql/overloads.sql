@@ -6,7 +6,8 @@ CREATE EXTENSION citext;
 SELECT count(*) FROM backup_codes_generate(42, 20);
 SELECT backup_codes_remaining(42::bigint) AS int8, backup_codes_remaining(42::int) AS int4, backup_codes_remaining(42::smallint) AS int2,
        backup_codes_remaining('42'::text) AS text, backup_codes_remaining('42'::varchar) AS varchar,
-       backup_codes_remaining('42'::char(2)) AS bpchar, backup_codes_remaining('42'::citext) AS citext, backup_codes_remaining('42') AS untyped;
+       backup_codes_remaining('42'::char(2)) AS bpchar, backup_codes_remaining('42'::citext) AS citext,
+         backup_codes_remaining('42') AS untyped;
 
 -- A uuid is its canonical lower-case text.
 SELECT count(*) FROM backup_codes_generate('A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid);
@@ -31,10 +32,14 @@ SELECT count(*) FROM backup_codes_generate('acme:42', 3);
 SELECT backup_codes_remaining('acme:42') AS tenant, backup_codes_remaining(42) AS plain;
 
 -- Every function of a user exists for the three types, and they act on one user.
-CREATE TEMPORARY TABLE shown AS SELECT code, ordinality AS n FROM backup_codes_generate(7::bigint, 20) WITH ORDINALITY AS g (code, ordinality);
-SELECT (SELECT backup_codes_consume(7::bigint, code) FROM shown WHERE n = 1) AS int8, (SELECT backup_codes_consume('7'::text, code) FROM shown WHERE n = 2) AS text,
-       (SELECT backup_codes_consume(7::smallint, code) FROM shown WHERE n = 3) AS int2, (SELECT backup_codes_consume('7'::citext, code) FROM shown WHERE n = 4) AS citext,
-       (SELECT backup_codes_consume('7', code::varchar) FROM shown WHERE n = 5) AS varchar_code, (SELECT backup_codes_consume(7, code::citext) FROM shown WHERE n = 6) AS citext_code;
+CREATE TEMPORARY TABLE shown AS SELECT code, ordinality AS n FROM backup_codes_generate(7::bigint, 20)
+  WITH ORDINALITY AS g (code, ordinality);
+SELECT (SELECT backup_codes_consume(7::bigint, code) FROM shown WHERE n = 1) AS int8,
+  (SELECT backup_codes_consume('7'::text, code) FROM shown WHERE n = 2) AS text,
+       (SELECT backup_codes_consume(7::smallint, code) FROM shown WHERE n = 3) AS int2,
+         (SELECT backup_codes_consume('7'::citext, code) FROM shown WHERE n = 4) AS citext,
+       (SELECT backup_codes_consume('7', code::varchar) FROM shown WHERE n = 5) AS varchar_code,
+         (SELECT backup_codes_consume(7, code::citext) FROM shown WHERE n = 6) AS citext_code;
 SELECT used FROM backup_codes_status('7'::varchar);
 SELECT proname, count(*) AS overloads, array_agg(DISTINCT proargtypes[0]::regtype::text ORDER BY proargtypes[0]::regtype::text) AS user_id
   FROM pg_proc WHERE proname LIKE 'backup\_codes\_%' AND proargnames[1] = 'user_id'
@@ -77,7 +82,8 @@ END
 $$;
 SELECT * FROM pg_temp.every_verb('bigint', '99');
 SELECT t AS id_type,
-       (SELECT array_agg(line) FROM pg_temp.every_verb(t, u) AS line) = (SELECT array_agg(line) FROM pg_temp.every_verb('bigint', '97') AS line) AS as_bigint
+       (SELECT array_agg(line) FROM pg_temp.every_verb(t, u) AS line) = (SELECT array_agg(line)
+         FROM pg_temp.every_verb('bigint', '97') AS line) AS as_bigint
   FROM (VALUES ('smallint', '98'), ('integer', '98'), ('text', 'x'), ('varchar', 'y'), ('citext', 'z'), ('char(1)', 'c'),
                ('uuid', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12')) AS v (t, u);
 

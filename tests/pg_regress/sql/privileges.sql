@@ -53,7 +53,8 @@ INSERT INTO statement (statement) VALUES
   ('CREATE TEMPORARY TABLE u (id int); CREATE TRIGGER t AFTER DELETE ON u FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(''id''); DROP TABLE u'),
   ('SELECT backup_codes_consume(1, ''x'')'), ('SELECT * FROM backup_codes_attempt(1, ''x'')'),
   ('SELECT backup_codes_remaining(1)'), ('SELECT * FROM backup_codes_status(1)'),
-  ('SELECT backup_codes_revoke_all()'), ('SELECT backup_codes_purge()'), ('SELECT * FROM backup_codes_keys()'), ('SELECT * FROM backup_codes_doctor()'),
+  ('SELECT backup_codes_revoke_all()'), ('SELECT backup_codes_purge()'), ('SELECT * FROM backup_codes_keys()'),
+    ('SELECT * FROM backup_codes_doctor()'),
   ('SELECT * FROM backup_codes.overview'), ('SELECT * FROM backup_codes.events'),
   ('SELECT * FROM backup_codes.account'), ('SELECT * FROM backup_codes.code'), ('SELECT * FROM backup_codes.pending_set'),
   ('SELECT * FROM backup_codes.event'), ('DELETE FROM backup_codes.event'), ('DELETE FROM backup_codes.events'),
@@ -66,7 +67,8 @@ CREATE VIEW may AS
          tried('regress_verifier', statement) AS verifier, tried('regress_mailer', statement) AS mailer,
          tried('regress_auditor', statement) AS auditor, tried('regress_operator', statement) AS operator
     FROM statement AS s;
-SELECT count(*) AS statements, count(*) FILTER (WHERE '{no,no,no,no,no,no}' = ARRAY[nothing, issuer, verifier, mailer, auditor, operator]) AS refused_to_all FROM may;
+SELECT count(*) AS statements, count(*) FILTER (WHERE '{no,no,no,no,no,no}' = ARRAY[nothing, issuer, verifier, mailer, auditor,
+  operator]) AS refused_to_all FROM may;
 
 -- Each duty is these privileges and no other.
 SELECT backup_codes_grant('issuer', 'regress_issuer');
@@ -88,7 +90,8 @@ SELECT CASE WHEN statement LIKE 'CREATE TEMP%' THEN 'forget trigger' ELSE left(s
 SELECT backup_codes_grant('issuer', 'regress_verifier');
 SELECT count(*) FROM held('regress_verifier');
 SELECT backup_codes_revoke('issuer', 'regress_verifier');
-SELECT tried('regress_verifier', 'SELECT backup_codes_consume(1, ''x'')') AS consume, tried('regress_verifier', 'SELECT backup_codes_generate(1)') AS generate;
+SELECT tried('regress_verifier', 'SELECT backup_codes_consume(1, ''x'')') AS consume,
+  tried('regress_verifier', 'SELECT backup_codes_generate(1)') AS generate;
 
 -- Granting twice is granting once.
 SELECT backup_codes_grant('auditor', 'regress_auditor');
@@ -130,7 +133,8 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 SELECT v.call, r.*
-  FROM (VALUES (1, 'grant(''admin'', ''regress_nothing'')'), (2, 'grant(''Issuer'', ''regress_nothing'')'), (3, 'grant('''', ''regress_nothing'')'),
+  FROM (VALUES (1, 'grant(''admin'', ''regress_nothing'')'), (2, 'grant(''Issuer'', ''regress_nothing'')'),
+    (3, 'grant('''', ''regress_nothing'')'),
                (4, 'grant(NULL, ''regress_nothing'')'), (5, 'grant(''issuer'', NULL)'), (6, 'grant(''issuer'', ''regress_nobody'')'),
                (7, 'grant(''issuer'', 1::oid)'), (8, 'revoke(''admin'', ''regress_nothing'')'), (9, 'revoke(NULL, ''regress_nothing'')'),
                (10, 'revoke(''issuer'', NULL)'), (11, 'grant(''x''''; DROP TABLE backup_codes.code; --'', ''regress_nothing'')')) AS v (n, call),
@@ -140,9 +144,11 @@ SELECT * FROM held('regress_nothing');
 
 -- Only the owner may grant, whatever else a role holds. EXECUTE on the function alone gives nothing away.
 SELECT backup_codes_grant(d, 'regress_auditor') FROM unnest('{issuer,verifier,auditor,operator}'::text[]) AS d;
-GRANT EXECUTE ON FUNCTION backup_codes_grant(text, regrole), backup_codes_revoke(text, regrole), backup_codes.duty_privileges(text) TO regress_auditor;
+GRANT EXECUTE ON FUNCTION backup_codes_grant(text, regrole), backup_codes_revoke(text, regrole),
+  backup_codes.duty_privileges(text) TO regress_auditor;
 SET client_min_messages = error;
-SELECT d, tried('regress_auditor', format('SELECT backup_codes_grant(%L, ''regress_nothing'')', d)) <> '' AS tried FROM unnest('{issuer,verifier,auditor,operator}'::text[]) AS d;
+SELECT d, tried('regress_auditor', format('SELECT backup_codes_grant(%L, ''regress_nothing'')', d)) <> '' AS tried
+  FROM unnest('{issuer,verifier,auditor,operator}'::text[]) AS d;
 RESET client_min_messages;
 SELECT * FROM held('regress_nothing');
 
@@ -156,5 +162,7 @@ SELECT tried('regress_nothing', 'SELECT backup_codes_remaining(1)');
 -- What a role may not do leaves no trace.
 SELECT count(*) FROM backup_codes.event WHERE actor LIKE 'regress%' OR user_id <> '1';
 
-DROP OWNED BY regress_nothing, regress_issuer, regress_verifier, regress_mailer, regress_auditor, regress_operator, "regress_Weird ""Role""", regress_superuser;
-DROP ROLE regress_nothing, regress_issuer, regress_verifier, regress_mailer, regress_auditor, regress_operator, "regress_Weird ""Role""", regress_superuser;
+DROP OWNED BY regress_nothing, regress_issuer, regress_verifier, regress_mailer, regress_auditor, regress_operator,
+  "regress_Weird ""Role""", regress_superuser;
+DROP ROLE regress_nothing, regress_issuer, regress_verifier, regress_mailer, regress_auditor, regress_operator,
+  "regress_Weird ""Role""", regress_superuser;

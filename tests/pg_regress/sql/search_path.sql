@@ -13,23 +13,31 @@ CREATE FUNCTION public.oid_not_equal(oid, oid) RETURNS boolean LANGUAGE plpgsql 
 CREATE OPERATOR public.<> (FUNCTION = public.oid_not_equal, LEFTARG = oid, RIGHTARG = oid);
 CREATE FUNCTION public.name_equal(name, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('='); RETURN true; END $$;
 CREATE OPERATOR public.= (FUNCTION = public.name_equal, LEFTARG = name, RIGHTARG = text);
-CREATE FUNCTION public.text_equal(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('text ='); RETURN true; END $$;
+CREATE FUNCTION public.text_equal(text, text) RETURNS boolean
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('text ='); RETURN true; END $$;
 CREATE OPERATOR public.= (FUNCTION = public.text_equal, LEFTARG = text, RIGHTARG = text);
-CREATE FUNCTION public.bytea_equal(bytea, bytea) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('bytea ='); RETURN true; END $$;
+CREATE FUNCTION public.bytea_equal(bytea, bytea) RETURNS boolean
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('bytea ='); RETURN true; END $$;
 CREATE OPERATOR public.= (FUNCTION = public.bytea_equal, LEFTARG = bytea, RIGHTARG = bytea);
 CREATE FUNCTION public.bytea_concat(bytea, bytea) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('||'); RETURN $1; END $$;
 CREATE OPERATOR public.|| (FUNCTION = public.bytea_concat, LEFTARG = bytea, RIGHTARG = bytea);
-CREATE FUNCTION public.small_less(smallint, integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('<='); RETURN true; END $$;
+CREATE FUNCTION public.small_less(smallint, integer) RETURNS boolean
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('<='); RETURN true; END $$;
 CREATE OPERATOR public.<= (FUNCTION = public.small_less, LEFTARG = smallint, RIGHTARG = integer);
-CREATE FUNCTION public.later(timestamptz, timestamptz) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('>'); RETURN true; END $$;
+CREATE FUNCTION public.later(timestamptz, timestamptz) RETURNS boolean
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('>'); RETURN true; END $$;
 CREATE OPERATOR public.> (FUNCTION = public.later, LEFTARG = timestamptz, RIGHTARG = timestamptz);
 CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('format'); RETURN 'x'; END $$;
-CREATE FUNCTION public.pg_extension_config_dump(text, text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('config_dump'); END $$;
-CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('clock'); RETURN 'epoch'; END $$;
+CREATE FUNCTION public.pg_extension_config_dump(text, text) RETURNS void
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('config_dump'); END $$;
+CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('clock'); RETURN 'epoch'; END $$;
 CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('now'); RETURN 'epoch'; END $$;
-CREATE FUNCTION public.int2send(smallint) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('int2send'); RETURN '\x0000'; END $$;
+CREATE FUNCTION public.int2send(smallint) RETURNS bytea
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('int2send'); RETURN '\x0000'; END $$;
 CREATE FUNCTION public.pg_get_userbyid(oid) RETURNS name LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('userbyid'); RETURN 'x'; END $$;
-CREATE FUNCTION public.octet_length(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.trap('octet_length'); RETURN 1; END $$;
+CREATE FUNCTION public.octet_length(text) RETURNS int
+  LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.trap('octet_length'); RETURN 1; END $$;
 CREATE TABLE public.pg_depend (classid oid, objid oid, deptype "char", refclassid oid, refobjid oid);
 CREATE TABLE public.pg_extension (oid oid, extname name, extnamespace oid);
 CREATE DOMAIN public.text AS pg_catalog.text;
@@ -40,17 +48,23 @@ SET search_path = public, pg_catalog;
 CREATE EXTENSION backup_codes SCHEMA public;
 RESET search_path;
 SELECT * FROM captured WHERE by_whom <> 'regress_attacker';
-SELECT count(*) FROM pg_proc AS p WHERE p.proname LIKE 'backup\_codes\_%' AND 'public.text'::regtype = ANY (p.proargtypes::oid[] || p.prorettype || p.proallargtypes);
-SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid::regclass::pg_catalog.text LIKE 'backup\_codes.%' AND atttypid IN ('public.text'::regtype, 'public.timestamptz'::regtype);
+SELECT count(*) FROM pg_proc AS p WHERE p.proname LIKE 'backup\_codes\_%'
+  AND 'public.text'::regtype = ANY (p.proargtypes::oid[] || p.prorettype || p.proallargtypes);
+SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid::regclass::pg_catalog.text LIKE 'backup\_codes.%'
+  AND atttypid IN ('public.text'::regtype, 'public.timestamptz'::regtype);
 SELECT cardinality(extconfig) FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) 'backup_codes'::name;
 
 -- Casts of common types, as another extension may bring them along. Only a superuser can make these.
-CREATE FUNCTION public.bigint_to_text(bigint) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('bigint to text'); RETURN '1'; END $$;
+CREATE FUNCTION public.bigint_to_text(bigint) RETURNS pg_catalog.text
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('bigint to text'); RETURN '1'; END $$;
 CREATE CAST (bigint AS pg_catalog.text) WITH FUNCTION public.bigint_to_text(bigint) AS ASSIGNMENT;
-CREATE FUNCTION public.uuid_to_text(uuid) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('uuid to text'); RETURN '1'; END $$;
+CREATE FUNCTION public.uuid_to_text(uuid) RETURNS pg_catalog.text
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('uuid to text'); RETURN '1'; END $$;
 CREATE CAST (uuid AS pg_catalog.text) WITH FUNCTION public.uuid_to_text(uuid) AS ASSIGNMENT;
-CREATE FUNCTION public.smallint_to_bytea(smallint) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('smallint to bytea'); RETURN '\x'; END $$;
-DO $$ BEGIN CREATE CAST (smallint AS bytea) WITH FUNCTION public.smallint_to_bytea(smallint) AS IMPLICIT; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+CREATE FUNCTION public.smallint_to_bytea(smallint) RETURNS bytea
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('smallint to bytea'); RETURN '\x'; END $$;
+DO $$ BEGIN CREATE CAST (smallint AS bytea) WITH FUNCTION public.smallint_to_bytea(smallint) AS IMPLICIT; EXCEPTION
+  WHEN duplicate_object THEN NULL; END $$;
 
 SELECT backup_codes_grant('issuer', 'regress_attacker'), backup_codes_grant('verifier', 'regress_attacker');
 SELECT * FROM captured WHERE by_whom <> 'regress_attacker';
@@ -65,14 +79,20 @@ CREATE TEMPORARY TABLE code (user_id pg_catalog.text, code_hash bytea, set_no in
 CREATE TEMPORARY TABLE event (user_id pg_catalog.text);
 CREATE TEMPORARY TABLE pending_set (user_id pg_catalog.text);
 CREATE TEMPORARY VIEW taken AS SELECT 1 AS set_no;
-CREATE FUNCTION pg_temp.clock_timestamp() RETURNS pg_catalog.timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp clock'); RETURN 'epoch'; END $$;
-CREATE FUNCTION pg_temp.int2send(smallint) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp int2send'); RETURN '\x0000'; END $$;
-CREATE FUNCTION pg_temp.duty_privileges(pg_catalog.text) RETURNS SETOF pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('duty'); RETURN NEXT 'ALL ON SCHEMA backup_codes'; END $$;
-CREATE FUNCTION pg_temp.backup_codes_consume(user_id pg_catalog.text, code pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('consume'); RETURN true; END $$;
-CREATE FUNCTION pg_temp.temp_equal(pg_catalog.text, pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp ='); RETURN true; END $$;
+CREATE FUNCTION pg_temp.clock_timestamp() RETURNS pg_catalog.timestamptz
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp clock'); RETURN 'epoch'; END $$;
+CREATE FUNCTION pg_temp.int2send(smallint) RETURNS bytea
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp int2send'); RETURN '\x0000'; END $$;
+CREATE FUNCTION pg_temp.duty_privileges(pg_catalog.text) RETURNS SETOF pg_catalog.text
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('duty'); RETURN NEXT 'ALL ON SCHEMA backup_codes'; END $$;
+CREATE FUNCTION pg_temp.backup_codes_consume(user_id pg_catalog.text, code pg_catalog.text) RETURNS boolean
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('consume'); RETURN true; END $$;
+CREATE FUNCTION pg_temp.temp_equal(pg_catalog.text, pg_catalog.text) RETURNS boolean
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp ='); RETURN true; END $$;
 CREATE OPERATOR pg_temp.= (FUNCTION = pg_temp.temp_equal, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
 CREATE TYPE public.key AS (id int);
-CREATE FUNCTION public.key_to_text(public.key) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('key to text'); RETURN 'victim'; END $$;
+CREATE FUNCTION public.key_to_text(public.key) RETURNS pg_catalog.text
+  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('key to text'); RETURN 'victim'; END $$;
 CREATE CAST (public.key AS pg_catalog.text) WITH FUNCTION public.key_to_text(public.key) AS IMPLICIT;
 SET search_path = pg_temp, public, pg_catalog;
 
@@ -108,14 +128,17 @@ RESET search_path;
 
 -- Nothing ran as the owner; what ran, ran as the attacker.
 SELECT DISTINCT * FROM captured WHERE by_whom OPERATOR(pg_catalog.<>) 'regress_attacker'::name;
-SELECT DISTINCT what FROM captured WHERE what OPERATOR(pg_catalog.=) 'key to text' OR by_whom OPERATOR(pg_catalog.<>) 'regress_attacker'::name;
+SELECT DISTINCT what FROM captured WHERE what OPERATOR(pg_catalog.=) 'key to text'
+  OR by_whom OPERATOR(pg_catalog.<>) 'regress_attacker'::name;
 -- Nor was anything written into his tables, or anything of the victim's changed.
 SELECT backup_codes_consume('victim'::pg_catalog.text, :'victim'), (SELECT pg_catalog.count(*) FROM public.pg_depend) AS rows;
 SELECT user_id, set_no FROM backup_codes.account ORDER BY user_id COLLATE "C";
 
 -- Every definer function has this path and no other setting.
 SELECT DISTINCT proconfig, prosecdef FROM pg_catalog.pg_proc WHERE proname LIKE 'backup\_codes\_%' AND prosecdef;
-SELECT proname, proconfig FROM pg_catalog.pg_proc WHERE (proname LIKE 'backup\_codes\_%' OR proname OPERATOR(pg_catalog.=) 'duty_privileges'::name) AND NOT prosecdef AND prolang <> 0 AND pronamespace <> pg_my_temp_schema() ORDER BY 1;
+SELECT proname, proconfig FROM pg_catalog.pg_proc
+  WHERE (proname LIKE 'backup\_codes\_%' OR proname OPERATOR(pg_catalog.=) 'duty_privileges'::name) AND NOT prosecdef
+    AND prolang <> 0 AND pronamespace <> pg_my_temp_schema() ORDER BY 1;
 
 SET client_min_messages = warning;
 DROP EXTENSION backup_codes CASCADE;

@@ -13,7 +13,8 @@ SELECT enabled, remaining, total, low, pending, last_used_at >= generated_at AS 
 -- used: ordinals in ascending order, whatever the order of use.
 CREATE TEMPORARY TABLE shown AS
   SELECT code, ordinality FROM backup_codes_generate(42, 100) WITH ORDINALITY AS g (code, ordinality);
-SELECT bool_and(backup_codes_consume(42, code)) FROM (SELECT code FROM shown WHERE ordinality IN (1, 9, 10, 100, 55) ORDER BY ordinality % 7, ordinality DESC) AS s;
+SELECT bool_and(backup_codes_consume(42, code))
+  FROM (SELECT code FROM shown WHERE ordinality IN (1, 9, 10, 100, 55) ORDER BY ordinality % 7, ordinality DESC) AS s;
 SELECT remaining, total, used FROM backup_codes_status(42);
 SELECT bool_and(backup_codes_consume(42, code)) FROM shown WHERE ordinality NOT IN (1, 9, 10, 100, 55);
 SELECT enabled, remaining, total, low, cardinality(used) AS used, used[1] AS first, used[100] AS last FROM backup_codes_status(42);
