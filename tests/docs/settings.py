@@ -24,7 +24,7 @@ def documented(path):
     """The words below each heading that names a setting, up to the first example."""
     with open(path, encoding="utf-8") as document:
         sections = re.split(r"^#+ (.*)\n", document.read(), flags=re.M)
-    named = dict(zip(sections[1::2], sections[2::2]))
+    named = dict(zip(sections[1::2], sections[2::2], strict=True))
     return {
         name: " ".join(text.split("```")[0].split())
         for name, text in named.items()
