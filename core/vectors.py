@@ -62,7 +62,8 @@ def scheme(costs):
 
 
 def main():
-    """Prints the vectors as the tables of the reference."""
+    """Prints the vectors as the tables of the reference, and the check value of their key."""
+    print(hmac.new(KEY, b"backup_codes key check", hashlib.sha256).digest()[:8].hex())
     for salt, symbols, costs in HASHES:
         plain, keyed = (stored(bytes([salt]) * 16, symbols, costs, key) for key in (None, KEY))
         print(f"| {scheme(costs)} | {salt} | `{symbols}` | `{plain}` | `{keyed}` |")

@@ -448,13 +448,14 @@ COMMENT ON FUNCTION @extschema@.backup_codes_purge(interval, boolean, integer) I
   'returns how many users lost something. Call it until it returns 0. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_keys()
-  RETURNS TABLE (key_id integer, loaded boolean, current boolean, users bigint)
+  RETURNS TABLE (key_id integer, loaded boolean, current boolean, users bigint, key_check text)
   LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 10000 ROWS 2
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_keys';
 COMMENT ON FUNCTION @extschema@.backup_codes_keys() IS
   'Operator. The keys that the key file holds or that sets need, never their values: whether the file holds it, whether '
-  'new sets take it, and how many users have sets that need it.';
+  'new sets take it, how many users have sets that need it, and a check value of the key that is loaded, in hexadecimal: '
+  'equal on two servers that hold the same key.';
 
 CREATE FUNCTION @extschema@.backup_codes_doctor()
   RETURNS TABLE (check_name text, status text, detail text, hint text)

@@ -72,7 +72,7 @@ pub fn new_id(at: Timestamp) -> Result<uuid::Uuid> {
 
 /// As many new ids.
 pub fn new_ids(at: Timestamp, count: usize) -> Result<Vec<uuid::Uuid>> {
-    let mut entropy = Entropy::new();
+    let mut entropy = Entropy::default();
     (0..count).map(|_| Ok(id_of(at, entropy.bytes()?))).collect()
 }
 

@@ -210,12 +210,14 @@ pub struct Entropy {
     used: usize,
 }
 
-impl Entropy {
+impl Default for Entropy {
     /// Reads nothing yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { block: Zeroizing::new([0; 256]), used: 256 }
     }
+}
 
+impl Entropy {
     fn byte(&mut self) -> Result<u8, RandomError> {
         if self.used == self.block.len() {
             SysRng.try_fill_bytes(&mut *self.block)?;

@@ -9,7 +9,7 @@ fn format(alphabet: Alphabet, length: usize) -> Format {
 
 /// A code of the default format as it is shown, and its symbols.
 fn shown() -> (String, Symbols) {
-    let symbols = DEFAULT.draw(1, &mut Entropy::new()).unwrap().remove(0);
+    let symbols = DEFAULT.draw(1, &mut Entropy::default()).unwrap().remove(0);
     (DEFAULT.display(&symbols, 5).to_string(), symbols)
 }
 
@@ -32,7 +32,7 @@ fn no_symbol_is_favoured() {
 fn drawn_codes_use_the_whole_alphabet_at_every_position() {
     for alphabet in ALPHABETS {
         let format = format(alphabet, 8);
-        let codes: Vec<_> = (0..40).flat_map(|_| format.draw(100, &mut Entropy::new()).unwrap()).collect();
+        let codes: Vec<_> = (0..40).flat_map(|_| format.draw(100, &mut Entropy::default()).unwrap()).collect();
         for position in 0..format.random_symbols() {
             for symbol in alphabet.symbols() {
                 // Odds that a symbol misses a position in 4,000 codes: below 32 × (31/32)^4000, about 10^-53.
@@ -47,7 +47,7 @@ fn codes_of_a_set_are_distinct_in_the_smallest_format() {
     // 100 of 10^6: a repeat would come up in one of two hundred sets, so in 2,000 sets it surely does when not redrawn.
     let smallest = format(Alphabet::Decimal, 6);
     for _ in 0..2000 {
-        let codes = smallest.draw(100, &mut Entropy::new()).unwrap();
+        let codes = smallest.draw(100, &mut Entropy::default()).unwrap();
         let distinct: std::collections::HashSet<_> = codes.iter().map(|code| code.to_vec()).collect();
         assert_eq!(distinct.len(), 100);
     }
@@ -58,7 +58,7 @@ fn every_format_reads_back_what_it_shows() {
     for alphabet in ALPHABETS {
         for length in 6..=64 {
             let format = format(alphabet, length);
-            let symbols = format.draw(1, &mut Entropy::new()).unwrap().remove(0);
+            let symbols = format.draw(1, &mut Entropy::default()).unwrap().remove(0);
             for group_size in [0, 1, 4, 5, 63, 64] {
                 let text = format.display(&symbols, group_size);
                 assert_eq!(format.parse(&text).as_deref(), Some(&*symbols), "{text:?}");

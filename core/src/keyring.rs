@@ -51,7 +51,7 @@ impl Key {
         hmac
     }
 
-    /// Its check value, which sets remember.
+    /// Its check value, by which two servers can be compared.
     pub fn check(&self) -> KeyCheck {
         self.check
     }

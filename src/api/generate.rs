@@ -121,7 +121,7 @@ impl Order {
 
     /// Draws the codes of a set.
     fn draw(&self, user_id: &UserId, key: Option<&Key>, now: Timestamp) -> Result<(NewSet, Vec<Symbols>)> {
-        let mut entropy = Entropy::new();
+        let mut entropy = Entropy::default();
         let codes = self.format.draw(self.count, &mut entropy)?;
         let salt = entropy.bytes()?;
         let mut hashed = Vec::with_capacity(codes.len());

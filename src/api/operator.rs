@@ -37,7 +37,6 @@ pub fn purge(call: &Call) -> Result<pg_sys::Datum> {
 /// `backup_codes_keys()`: a row for each key that the file holds or a set needs. A file out of order holds none.
 pub fn keys(call: &Call) -> Result<pg_sys::Datum> {
     let keyring = key_file::all().ok().flatten();
-    let loaded = |id| keyring.as_ref().is_some_and(|keyring| keyring.get(id).is_some());
     let current = keyring.as_ref().and_then(|keyring| keyring.current()).map(|key| key.id());
     let in_use = store::connected(store::keys_in_use)?;
     let mut users: BTreeMap<i32, i64> = in_use.into_iter().map(|key| (key.key_id, key.users)).collect();
@@ -46,7 +45,14 @@ pub fn keys(call: &Call) -> Result<pg_sys::Datum> {
     }
     let rows = call.rows();
     for (id, users) in users {
-        rows.push([id.into_datum(), loaded(id).into_datum(), (current == Some(id)).into_datum(), users.into_datum()]);
+        let key = keyring.as_ref().and_then(|keyring| keyring.get(id));
+        rows.push([
+            id.into_datum(),
+            key.is_some().into_datum(),
+            (current == Some(id)).into_datum(),
+            users.into_datum(),
+            key.map(|key| hex::encode(key.check())).into_datum(),
+        ]);
     }
     rows.done()
 }

@@ -348,6 +348,31 @@ fn a_reload_changes_the_current_key_without_reconnecting() {
 }
 
 /// A key that was added to the file is found although nobody has reloaded: the file is read once more before a set is refused.
+/// A standby that holds another key under the same id would raise for every user after a failover.
+#[test]
+fn key_check_tells_whether_two_servers_hold_the_same_key() {
+    let server = Server::start(&["fsync=off"]);
+    let database = server.database();
+    let mut client = session(&database);
+    let path = server.dir.join("keys");
+    let checks = |client: &mut Client| -> Vec<(i32, Option<String>)> {
+        let rows = client.query("SELECT key_id, key_check FROM backup_codes_keys()", &[]).expect("keys");
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    };
+    // Computed with Python's hmac.
+    let (one, two) = (Some("250c1aa9339e29b2".to_owned()), Some("fa71d14ef244677f".to_owned()));
+    put(&server, &path, format!("1 {ONE}\n2 {TWO}\n"));
+    configure(&path, &mut [&mut client]);
+    client.generate("42");
+    assert_eq!(checks(&mut client), [(1, one), (2, two.clone())]);
+    put(&server, &path, format!("1 {TWO}\n"));
+    reload(&mut [&mut client]);
+    assert_eq!(checks(&mut client), [(1, two.clone())]);
+    put(&server, &path, format!("2 {TWO}\n"));
+    reload(&mut [&mut client]);
+    assert_eq!(checks(&mut client), [(1, None), (2, two)], "a key that is lost has none");
+}
+
 #[test]
 fn a_key_that_was_added_without_a_reload_is_found() {
     let server = Server::start(&["fsync=off"]);

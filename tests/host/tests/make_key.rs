@@ -148,7 +148,7 @@ fn the_key_is_not_shown() {
         assert!(stdout.contains("first line of"), "it says what it did: {stdout}");
         for (_, key) in lines(&path) {
             assert!(!(0..=key.len() - 8).any(|at| stdout.contains(&key[at..at + 8])), "a part of a key");
-            let hex: String = decoded(&key).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex::encode(decoded(&key));
             assert!(!stdout.to_lowercase().contains(&hex[..8]), "a part of a key in hex");
         }
     }

@@ -30,11 +30,39 @@ SELECT what, a.*
   FROM (VALUES (1, 'NULL', NULL), (2, 'empty', ''), (3, 'blank', E' \t\n'), (4, 'hyphens only', '---'),
                (5, 'one symbol short', left(:'good', -1)), (6, 'one symbol long', :'good' || '0'),
                (7, 'U is no symbol', overlay(:'good' PLACING 'U' FROM 1)), (8, 'not ASCII', overlay(:'good' PLACING 'é' FROM 1)),
-               (9, 'full-width digits', '０１２３４５６７８９０１２３４５６７８９０１２３４'),
+               (9, 'a letter that only looks right', overlay(:'good' PLACING 'А' FROM 1)),
                (10, 'check symbol', :'typo'), (11, 'a code of six digits', '123456'),
-               (12, 'control character', E'\x01' || :'good'), (13, 'quote', :'good' || ''''),
-               (14, 'two codes', :'good' || ' ' || :'good')) AS v (n, what, code),
+               (12, 'a label', 'code: ' || :'good'), (13, 'no list number', '101. ' || :'good'),
+               (14, 'a list number that runs into the code', '1' || :'good'), (15, 'a number behind it', :'good' || ' 1'),
+               (16, 'two codes', :'good' || ' ' || :'good')) AS v (n, what, code),
        backup_codes_attempt(42, code) AS a
+ ORDER BY n;
+
+-- A code is read as people type and paste it: each line is a code of its own.
+CREATE TEMPORARY TABLE pasted AS
+  SELECT code, n FROM backup_codes_generate('pasted', 40) WITH ORDINALITY AS g (code, n);
+SELECT n, what, status
+  FROM pasted,
+       LATERAL (VALUES
+         (1, 'lower case, blanks', lower(replace(code, '-', ' '))), (2, 'full stop', code || '.'), (3, 'comma', code || ','),
+         (4, 'semicolon', code || ';'), (5, 'quotes', '"' || code || '"'), (6, 'apostrophes', '''' || code || ''''),
+         (7, 'curly quotes', '“' || code || '”'), (8, 'low quotes', '„' || code || '“'), (9, 'guillemets', '«' || code || '»'),
+         (10, 'backticks', '`' || code || '`'), (11, 'brackets', '[' || code || ']'), (12, 'a list', '1. ' || code),
+         (13, 'a list with brackets', '10) ' || code), (14, 'the end of a list', E'100\t' || code), (15, 'a bullet', '• ' || code),
+         (16, 'full stops', replace(code, '-', '.')), (17, 'underscores', replace(code, '-', '_')),
+         (18, 'slashes', replace(code, '-', '/')), (19, 'middle dots', replace(code, '-', '·')),
+         (20, 'plus signs', replace(code, '-', '+')), (21, 'prolonged sound mark', replace(code, '-', 'ー')),
+         (22, 'full-width tilde', replace(code, '-', '～')), (23, 'variation selector', replace(code, '-', U&'\FE0F')),
+         (24, 'grapheme joiner', replace(code, '-', U&'\034F')), (25, 'Hangul filler', replace(code, '-', U&'\3164')),
+         (26, 'control character', E'\x01' || code), (27, 'O, I and l', translate(replace(code, '1', 'l'), '01', 'OI')),
+         (28, 'full-width digits', translate(code, '0123456789', '０１２３４５６７８９')),
+         (29, 'full-width letters', translate(code, 'ABCDEFGHJKMNPQRSTVWXYZ', 'ＡＢＣＤＥＦＧＨＪＫＭＮＰＱＲＳＴＶＷＸＹＺ')),
+         (30, 'Arabic digits', translate(code, '0123456789', '٠١٢٣٤٥٦٧٨٩')),
+         (31, 'Persian digits', translate(code, '0123456789', '۰۱۲۳۴۵۶۷۸۹')),
+         (32, 'all at once', U&'  ٧. «' || translate(lower(replace(code, '-', ' · ')), '0123456789', '０１２３４５６７８９') || U&'\FE0F».')
+       ) AS v (k, what, input),
+       backup_codes_attempt('pasted', input) AS a
+ WHERE k = n
  ORDER BY n;
 
 -- Twenty-five symbols and any amount of separators, up to 1,024 bytes of input.

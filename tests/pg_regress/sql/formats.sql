@@ -35,7 +35,9 @@ SET backup_codes.length = 60;
 SET backup_codes.group_size = 2;
 SET backup_codes.hash = argon2id;
 SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code)) LIMIT 1) AS as_issued,
-       (SELECT status FROM backup_codes_attempt(user_id, ' ' || upper(replace(max(code), '-', ' '))) LIMIT 1) AS spaced_upper
+       (SELECT status FROM backup_codes_attempt(user_id, ' ' || upper(replace(max(code), '-', ' '))) LIMIT 1) AS spaced_upper,
+       (SELECT status FROM backup_codes_attempt(
+         user_id, ' 10) «' || replace((array_agg(code ORDER BY code))[2], '-', ' · ') || '».')) AS pasted
   FROM issued WHERE kind = 'active' GROUP BY user_id ORDER BY user_id COLLATE "C";
 SELECT user_id, (SELECT status FROM backup_codes_attempt(user_id, min(code))) AS again FROM issued WHERE kind = 'active'
   GROUP BY user_id ORDER BY user_id COLLATE "C";
@@ -45,11 +47,11 @@ SELECT status FROM backup_codes_attempt('decimal 6', '12345a');
 SELECT status FROM backup_codes_attempt('hex 6', '12345');
 SELECT status FROM backup_codes_attempt('nobody', repeat('0', 60));
 -- Pending sets are confirmed by their own format as well, and keep it.
-SELECT user_id, backup_codes_confirm(user_id, lower(min(code))) AS confirmed FROM issued WHERE kind = 'pending' GROUP BY user_id
-  ORDER BY user_id COLLATE "C";
+SELECT user_id, backup_codes_confirm(user_id, '1. "' || lower(min(code)) || '",') AS confirmed
+  FROM issued WHERE kind = 'pending' GROUP BY user_id ORDER BY user_id COLLATE "C";
 SELECT user_id, bool_and(backup_codes_consume(user_id, code)) AS all_accepted FROM issued WHERE kind = 'pending'
   GROUP BY user_id ORDER BY user_id COLLATE "C";
--- Only base32 folds O, I and L.
+-- O, I and L are read as 0, 1 and 1 in every alphabet.
 RESET backup_codes.hash;
 SET backup_codes.length = 28;
 CREATE TEMPORARY TABLE hex AS SELECT code FROM backup_codes_generate('hex', 100) AS code;
