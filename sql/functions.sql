@@ -1,8 +1,9 @@
 -- Made by scripts/functions from functions.sql.in: change that file, and run it.
 
 -- The functions of the API. A function of a user is written once in functions.sql.in, and comes for bigint, uuid and text.
--- Every one is SECURITY DEFINER with the same search_path: pg_temp is named, and last, or a caller's temporary table would
--- capture the function. COST 10000 keeps the planner from running a writer on rows that a cheaper condition drops.
+-- Every one but backup_codes_user_id, which reads nothing, is SECURITY DEFINER with the same search_path: pg_temp is named, and
+-- last, or a caller's temporary table would capture the function. COST 10000 keeps the planner from running a writer on rows that a
+-- cheaper condition drops.
 
 CREATE FUNCTION @extschema@.backup_codes_generate(user_id bigint, count integer DEFAULT NULL, valid_for interval DEFAULT NULL)
   RETURNS SETOF text
@@ -423,9 +424,83 @@ CREATE FUNCTION @extschema@.backup_codes_forget_user()
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_forget_user';
 COMMENT ON FUNCTION @extschema@.backup_codes_forget_user() IS
-  'Issuer. Trigger function, AFTER DELETE FOR EACH ROW on the application''s users table: removes account, codes and '
-  'events of the user whose id stands in the named column, several joined with a colon. Columns: smallint, integer, '
-  'bigint, uuid, text, varchar, char. Errors: 39P01, 22023, 42703, 42804.';
+  'Registrar. Trigger function for the application''s users table, AFTER DELETE OR UPDATE FOR EACH ROW and BEFORE TRUNCATE: '
+  'codes follow the user whose id stands in the named column; several columns are joined as by backup_codes_user_id. A deleted '
+  'user loses account, codes and events; one whose key changes keeps them. Columns: smallint, integer, bigint, uuid, text, '
+  'varchar, char, citext, and domains over them. Errors: 0A000, 22023, 23505, 39P01, 42703, 42804.';
+
+CREATE FUNCTION @extschema@.backup_codes_forget_user(user_id bigint)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_forget_user_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_forget_user(bigint) IS
+  'Registrar. Removes everything of a user: account, codes, pending set, lock and events. Whether there was anything. For a soft '
+  'delete or a request for erasure; the trigger does it for a deleted row. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_forget_user(user_id uuid)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_forget_user_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_forget_user(uuid) IS
+  'Registrar. Removes everything of a user: account, codes, pending set, lock and events. Whether there was anything. For a soft '
+  'delete or a request for erasure; the trigger does it for a deleted row. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_forget_user(user_id text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_forget_user_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_forget_user(text) IS
+  'Registrar. Removes everything of a user: account, codes, pending set, lock and events. Whether there was anything. For a soft '
+  'delete or a request for erasure; the trigger does it for a deleted row. Errors: 22004, 22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_rename_user(old_id bigint, new_id bigint)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_rename_user_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_rename_user(bigint, bigint) IS
+  'Registrar. Moves everything of a user to another key: account, codes, pending set, lock and events. Whether there was anything. '
+  'The new key must have no set and no pending one; what else is left there is removed. Leases of the user''s events end. Errors: '
+  '22004, 22021, 22023, 23505, 25006, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+
+CREATE FUNCTION @extschema@.backup_codes_rename_user(old_id uuid, new_id uuid)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_rename_user_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_rename_user(uuid, uuid) IS
+  'Registrar. Moves everything of a user to another key: account, codes, pending set, lock and events. Whether there was anything. '
+  'The new key must have no set and no pending one; what else is left there is removed. Leases of the user''s events end. Errors: '
+  '22004, 22021, 22023, 23505, 25006, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+
+CREATE FUNCTION @extschema@.backup_codes_rename_user(old_id text, new_id text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_rename_user_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_rename_user(text, text) IS
+  'Registrar. Moves everything of a user to another key: account, codes, pending set, lock and events. Whether there was anything. '
+  'The new key must have no set and no pending one; what else is left there is removed. Leases of the user''s events end. Errors: '
+  '22004, 22021, 22023, 23505, 25006, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
+
+CREATE FUNCTION @extschema@.backup_codes_user_id(VARIADIC parts text[])
+  RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10
+  AS 'MODULE_PATHNAME', 'backup_codes_user_id_of_texts';
+COMMENT ON FUNCTION @extschema@.backup_codes_user_id(text[]) IS
+  'Issuer, verifier, registrar. The user id of a key of two parts or more: joined with a colon, colons and backslashes within a '
+  'part escaped with a backslash. NULL when a part is NULL, or the id would be longer than 255 bytes. Errors: 22023.';
+
+CREATE FUNCTION @extschema@.backup_codes_user_id(VARIADIC parts "any")
+  RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10
+  AS 'MODULE_PATHNAME', 'backup_codes_user_id';
+COMMENT ON FUNCTION @extschema@.backup_codes_user_id("any") IS
+  'Issuer, verifier, registrar. The same for parts of the types that the trigger of backup_codes_forget_user reads: smallint, '
+  'integer, bigint, uuid, text, varchar, char, citext, and domains over them. Errors: 22023, 42804.';
 
 CREATE FUNCTION @extschema@.backup_codes_revoke_all(issued_before timestamptz DEFAULT now(), max_users integer DEFAULT 1000)
   RETURNS bigint

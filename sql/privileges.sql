@@ -1,4 +1,4 @@
--- Who may do what, in one place. The extension creates no roles: an administrator grants the five duties.
+-- Who may do what, in one place. The extension creates no roles: an administrator grants the six duties.
 
 CREATE FUNCTION backup_codes.duty_privileges(duty text)
   RETURNS SETOF text
@@ -9,12 +9,12 @@ BEGIN
   IF duty IS NULL THEN
     RAISE EXCEPTION 'duty must not be NULL'
       USING ERRCODE = 'null_value_not_allowed',
-            HINT = 'The duties are issuer, verifier, mailer, auditor and operator.';
+            HINT = 'The duties are issuer, verifier, mailer, auditor, operator and registrar.';
   END IF;
-  IF duty NOT IN ('issuer', 'verifier', 'mailer', 'auditor', 'operator') THEN
+  IF duty NOT IN ('issuer', 'verifier', 'mailer', 'auditor', 'operator', 'registrar') THEN
     RAISE EXCEPTION 'unknown duty %', quote_literal(duty)
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'The duties are issuer, verifier, mailer, auditor and operator.';
+            HINT = 'The duties are issuer, verifier, mailer, auditor, operator and registrar.';
   END IF;
   IF duty = 'auditor' THEN
     RETURN QUERY VALUES ('USAGE ON SCHEMA backup_codes'), ('SELECT ON backup_codes.overview, backup_codes.events');
@@ -30,7 +30,9 @@ BEGIN
                    ('issuer', 'backup_codes_prepare'),
                    ('issuer', 'backup_codes_confirm'), ('issuer', 'backup_codes_cancel'),
                    ('issuer', 'backup_codes_regenerate'), ('issuer', 'backup_codes_disable'),
-                   ('issuer', 'backup_codes_forget_user'),
+                   ('issuer', 'backup_codes_user_id'), ('verifier', 'backup_codes_user_id'),
+                   ('registrar', 'backup_codes_user_id'),
+                   ('registrar', 'backup_codes_forget_user'), ('registrar', 'backup_codes_rename_user'),
                    ('verifier', 'backup_codes_consume'), ('verifier', 'backup_codes_attempt'),
                    ('verifier', 'backup_codes_remaining'), ('verifier', 'backup_codes_status'),
                    ('mailer', 'backup_codes_events_claim'), ('mailer', 'backup_codes_events_ack'),
@@ -65,7 +67,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION @extschema@.backup_codes_grant(text, regrole) IS
-  'Grants a duty to a role: issuer, verifier, mailer, auditor or operator. Runs with the rights of the caller, who must own the extension or be superuser. Errors: 22004, 22023, 42501, 42704.';
+  'Grants a duty to a role: issuer, verifier, mailer, auditor, operator or registrar. Runs with the rights of the caller, who must own the extension or be superuser. Errors: 22004, 22023, 42501, 42704.';
 
 CREATE FUNCTION @extschema@.backup_codes_revoke(duty text, role regrole)
   RETURNS void

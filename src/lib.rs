@@ -48,7 +48,11 @@ pg::call::sql_functions! {
     api::mailer::claim => backup_codes_events_claim;
     api::mailer::ack => backup_codes_events_ack;
     api::mailer::release => backup_codes_events_release;
-    api::user::forget_user => backup_codes_forget_user;
+    api::user::forget_user_trigger => backup_codes_forget_user;
+    api::user::forget_user => backup_codes_forget_user (user);
+    api::user::rename_user => backup_codes_rename_user (user);
+    api::user::user_id_of_texts => backup_codes_user_id_of_texts;
+    api::user::user_id => backup_codes_user_id;
     api::operator::revoke_all => backup_codes_revoke_all;
     api::operator::purge => backup_codes_purge;
     api::operator::keys => backup_codes_keys;

@@ -8,28 +8,38 @@
 //! is one more thing that a distributed database has to understand.
 
 mod array;
+mod arrivals;
 mod attempts;
 mod burned;
 mod event;
 pub mod facts;
+mod forget;
 mod maintenance;
+mod moved;
 mod outbox;
+mod partitions;
 mod pending;
 mod planner;
 mod removal;
+mod rename;
 mod sets;
 mod shown;
 pub mod statement;
 pub mod value;
 
+pub use arrivals::arrived_since;
 pub use attempts::{Failure, account, consume, count_failure, find};
 pub use facts::Facts;
+pub use forget::{forget, forget_unless};
 pub use maintenance::{keys_in_use, purge, revoke_all};
+pub use moved::{KeyColumn, in_partitioned_table};
 pub use outbox::{Lease, acknowledge, claim, release, waiting};
+pub use partitions::leaves;
 pub use pending::{cancel, confirm, count_proof, pending, take};
 #[cfg(any(test, feature = "pg_test"))]
 pub use planner::SETTINGS as PLANNER_SETTINGS;
-pub use removal::{disable, forget, remove_active};
+pub use removal::{disable, remove_active};
+pub use rename::{rename, require_vacant};
 pub use sets::{CodeSet, NewSet, prepare, replace, replace_many};
 pub use shown::{remaining, status};
 pub use statement::connected;

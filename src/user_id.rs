@@ -1,10 +1,14 @@
 //! Who a code belongs to. `42`, `'42'` and `42::bigint` are one user; text is compared byte for byte.
 
+mod part;
+
+use backup_codes_core::join::join;
 use pgrx::{IntoDatum, pg_sys};
 
 use crate::pg::call::{self, Call, IdType, text_bytes};
 use crate::pg::encoding;
 use crate::pg::error::{Error, Result};
+pub use part::Part;
 
 /// The longest user id, in bytes of UTF-8.
 pub const MAX_USER_ID: usize = 255;
@@ -21,7 +25,18 @@ pub struct UserId {
 impl UserId {
     /// The first argument of a function. Raises 22004, 22023 or 22021 where the caller lets it.
     pub fn read(call: &Call) -> Result<Self> {
-        Self::from_datum(call.datum(0), call.id_type)
+        Self::read_at(call, 0)
+    }
+
+    /// An argument of a function, as [`read`](Self::read).
+    pub fn read_at(call: &Call, index: usize) -> Result<Self> {
+        Self::from_datum(call.datum(index), call.id_type)
+    }
+
+    /// The key of these parts: one is the key as it is, several are joined. None when it is no user id.
+    pub fn of_parts(mut parts: Vec<Vec<u8>>) -> Option<Self> {
+        let key = if parts.len() == 1 { parts.swap_remove(0) } else { join(&parts) };
+        Self::new(key).ok()
     }
 
     /// The elements of the first argument, an array, in the order of their bytes, in which rows are locked. Raises 22004 for

@@ -4,5 +4,6 @@
 pub mod code;
 mod fold;
 pub mod hash;
+pub mod join;
 pub mod keyring;
 pub mod seal;

@@ -80,10 +80,29 @@ impl Call {
         self.fcinfo
     }
 
+    /// How many arguments there are.
+    pub fn count(&self) -> usize {
+        // SAFETY: reads what PostgreSQL has filled.
+        unsafe { (*self.fcinfo).nargs as usize }
+    }
+
+    /// The type of an argument that is declared as "any".
+    pub fn data_type(&self, index: usize) -> pg_sys::Oid {
+        // SAFETY: the call's expression, if there is one, is that of this function.
+        unsafe { pg_sys::get_fn_expr_argtype((*self.fcinfo).flinfo, index as i32) }
+    }
+
+    /// NULL as the result.
+    pub fn null(&self) -> Result<pg_sys::Datum> {
+        // SAFETY: sets a flag that PostgreSQL reads after the call.
+        unsafe { (*self.fcinfo).isnull = true };
+        Ok(pg_sys::Datum::null())
+    }
+
     /// An argument, None for NULL.
     pub fn datum(&self, index: usize) -> Option<pg_sys::Datum> {
         // SAFETY: the functions' declarations in functions.sql give every argument that is asked for.
-        let arg = unsafe { (*self.fcinfo).args.as_slice((*self.fcinfo).nargs as usize).get(index)? };
+        let arg = unsafe { (*self.fcinfo).args.as_slice(self.count()).get(index)? };
         (!arg.isnull).then_some(arg.value)
     }
 

@@ -33,6 +33,15 @@ pub enum Error {
     /// A user id that is not text in the database's encoding.
     #[error("user_id cannot be converted to UTF-8")]
     UserIdEncoding,
+    /// A rename onto a key that has a set of codes.
+    #[error("new_id already has backup codes")]
+    UserIdTaken,
+    /// A key of fewer than two parts.
+    #[error("backup_codes_user_id needs two parts or more")]
+    TooFewParts,
+    /// A part of a key whose type could run foreign code.
+    #[error("part {0} has a type that cannot be part of a user id")]
+    PartType(usize),
     /// An argument that has a default is NULL.
     #[error("{0} must not be NULL")]
     Null(&'static str),
@@ -121,9 +130,14 @@ pub enum Error {
     /// The operating system gave no random bytes.
     #[error("could not read random bytes from the operating system: {0}")]
     Random(#[from] backup_codes_core::code::RandomError),
-    /// The trigger function was called in another way than AFTER DELETE FOR EACH ROW.
-    #[error("backup_codes_forget_user must be called by an AFTER DELETE trigger FOR EACH ROW")]
+    /// The trigger function was called by another trigger, or by none.
+    #[error(
+        "backup_codes_forget_user must be called by a trigger AFTER DELETE OR UPDATE FOR EACH ROW, or BEFORE TRUNCATE, that is not deferrable"
+    )]
     TriggerProtocol,
+    /// The trigger's table, or a partition of it, is foreign, or kept by another access method than heap.
+    #[error("backup_codes_forget_user needs a table with the access method heap")]
+    TriggerTable,
     /// The trigger names no column.
     #[error("backup_codes_forget_user needs the name of at least one column")]
     TriggerNoColumn,
@@ -143,8 +157,10 @@ pub enum Error {
 
 const PASS_A_KEY: &str = "Pass the user's key, for instance 42 or 'acme:42'.";
 const LEAVE_IT_OUT: &str = "Leave the argument out to take its default.";
-const CREATE_THE_TRIGGER: &str =
-    "Write CREATE TRIGGER name AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id').";
+const CREATE_THE_TRIGGER: &str = "Write CREATE TRIGGER name AFTER DELETE OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION \
+                                  backup_codes_forget_user('id'), and another BEFORE TRUNCATE ON users.";
+const TAKE_A_TYPE: &str =
+    "Use smallint, integer, bigint, uuid, text, character varying, character, citext, or a domain over one of them.";
 
 impl Error {
     /// The SQLSTATE, and what to do about it. The reference lists both: a test compares them.
@@ -161,6 +177,12 @@ impl Error {
             Self::UserIdEncoding => {
                 (Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE, "Pass the user's key in the encoding of the database.")
             }
+            Self::UserIdTaken => (
+                Code::ERRCODE_UNIQUE_VIOLATION,
+                "Call backup_codes_forget_user for whoever had the key, or rename that user first.",
+            ),
+            Self::TooFewParts => (Code::ERRCODE_INVALID_PARAMETER_VALUE, "A key of one part is the user id as it is."),
+            Self::PartType(_) => (Code::ERRCODE_DATATYPE_MISMATCH, TAKE_A_TYPE),
             Self::Null(_) => (Code::ERRCODE_NULL_VALUE_NOT_ALLOWED, LEAVE_IT_OUT),
             Self::OutOfRange { .. } => (Code::ERRCODE_INVALID_PARAMETER_VALUE, LEAVE_IT_OUT),
             Self::LeaseNull(_) => (
@@ -221,12 +243,13 @@ impl Error {
             ),
             Self::Random(_) => (Code::ERRCODE_SYSTEM_ERROR, "Look for the reason in the kernel's log, and try again."),
             Self::TriggerProtocol => (Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, CREATE_THE_TRIGGER),
+            Self::TriggerTable => (
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "Call backup_codes_forget_user and backup_codes_rename_user where the application changes that table.",
+            ),
             Self::TriggerNoColumn => (Code::ERRCODE_INVALID_PARAMETER_VALUE, CREATE_THE_TRIGGER),
             Self::TriggerColumn(_) => (Code::ERRCODE_UNDEFINED_COLUMN, CREATE_THE_TRIGGER),
-            Self::TriggerColumnType(_) => (
-                Code::ERRCODE_DATATYPE_MISMATCH,
-                "Use a column of type smallint, integer, bigint, uuid, text, character varying or character.",
-            ),
+            Self::TriggerColumnType(_) => (Code::ERRCODE_DATATYPE_MISMATCH, TAKE_A_TYPE),
             Self::InTransaction => (
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
                 "Call the function in a statement of its own, in autocommit, before the transaction that the user's login begins.",

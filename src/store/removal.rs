@@ -1,9 +1,8 @@
-//! How sets and users go.
+//! How sets go.
 
 use uuid::Uuid;
 
 use super::event::{Act, Told, act, insert_event, told};
-use super::pending::take;
 use super::statement::{Statement, statement};
 use crate::events::{Event, Kind, new_id};
 use crate::pg::clock::Timestamp;
@@ -75,24 +74,4 @@ pub fn disable(user_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
     let event_id = new_id(at)?;
     let row = Disable { user_id, event_id, low_limit: settings::low(), act: Act::at(at) }.first()?;
     Ok(row.map(|row| row.told.event(event_id, Kind::Disabled, user_id, at)))
-}
-
-statement! {
-    Forget<'a>: User, Fresh
-    (user_id: &'a UserId)
-    ["WITH codes AS (
-        DELETE FROM backup_codes.code WHERE user_id = $user_id
-      ), pending AS (
-        DELETE FROM backup_codes.pending_set WHERE user_id = $user_id
-      ), events AS (
-        DELETE FROM backup_codes.event WHERE user_id = $user_id
-      )
-      DELETE FROM backup_codes.account WHERE user_id = $user_id"]
-}
-
-/// Removes every row of the user.
-pub fn forget(user_id: &UserId) -> Result<()> {
-    take(user_id)?;
-    Forget { user_id }.run();
-    Ok(())
 }

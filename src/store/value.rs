@@ -76,7 +76,7 @@ impl Parameter for Foreign {
     }
 }
 
-passed_by_value!(bool = BOOLOID, i16 = INT2OID, i32 = INT4OID, i64 = INT8OID);
+passed_by_value!(bool = BOOLOID, i16 = INT2OID, i32 = INT4OID, i64 = INT8OID, pg_sys::Oid = OIDOID);
 
 impl Parameter for Timestamp {
     const TYPE: BuiltinOid = BuiltinOid::TIMESTAMPTZOID;
