@@ -389,7 +389,7 @@ COMMENT ON FUNCTION @extschema@.backup_codes_status(text) IS
   'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
-CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT 100, lease interval DEFAULT '1 minute')
+CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT 100, lease_for interval DEFAULT '1 minute')
   RETURNS TABLE (
     event_id uuid, user_id text, kind text, reason text, at timestamptz, set_no integer, ordinal integer,
     remaining integer, low boolean, actor text, client_addr inet, context text, attempts integer, lease uuid)
@@ -397,8 +397,8 @@ CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_events_claim';
 COMMENT ON FUNCTION @extschema@.backup_codes_events_claim(integer, interval) IS
-  'Mailer. Leases up to max_events waiting events, the oldest first, to nobody else until the lease ends; then they can be '
-  'claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
+  'Mailer. Leases up to max_events waiting events, the oldest first, for lease_for: nobody else gets them until the lease '
+  'ends; then they can be claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_ack(lease uuid, event_ids uuid[])
   RETURNS integer

@@ -11,7 +11,7 @@ use crate::pg::error::{Error, Result};
 use crate::store::value::{Raw, UuidArray};
 use crate::store::{self, Lease};
 
-/// `backup_codes_events_claim(max_events, lease)`. Raises 22004, 22023, 25006.
+/// `backup_codes_events_claim(max_events, lease_for)`. Raises 22004, 22023, 25006.
 pub fn claim(call: &Call) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let max_events = call.get(0).ok_or(Error::Null("max_events"))?;
@@ -19,7 +19,7 @@ pub fn claim(call: &Call) -> Result<pg_sys::Datum> {
         return Err(Error::OutOfRange { name: "max_events", range: "at least 1".into() });
     }
     let now = clock::now();
-    let until = clock::after(now, call.interval(1).ok_or(Error::Null("lease"))?, "lease")?;
+    let until = clock::after(now, call.interval(1).ok_or(Error::Null("lease_for"))?, "lease_for")?;
     let lease = Lease { id: new_lease_id(until)?, until };
     let id = call::uuid_datum(&lease.id);
     let rows = call.rows();

@@ -5,6 +5,7 @@ use backup_codes_core::code::{Alphabet, Format, STRONG_BITS};
 use super::sessions::{Sessions, Values};
 use super::{Check, Scene, Verdict, counted};
 use crate::pg::error::Result;
+use crate::pg::setting::{Integer, Setting};
 use crate::settings;
 use crate::store::statement::{Statement, statement};
 use crate::store::value::Letter;
@@ -58,19 +59,19 @@ impl Issuer {
 
     /// What a session would refuse, as it may have been set while the library was not loaded, leaves the value of this one.
     fn new(scope: Option<&String>, values: &Values<'_>) -> Self {
-        let number = |name, range: std::ops::RangeInclusive<i32>| {
-            values.get(name).and_then(|value| value.parse().ok()).filter(|value| range.contains(value))
+        let number = |name, setting: &Setting<i32, Integer>| {
+            values.get(name).and_then(|value| value.parse().ok()).filter(|value| setting.kind.range.contains(value))
         };
         let here = settings::format();
         Self {
             scope: scope.cloned(),
             format: Format {
                 alphabet: values.word(ALPHABET).bytes().next().and_then(Alphabet::from_letter).unwrap_or(here.alphabet),
-                length: number(LENGTH, 6..=64).map_or(here.length, |length| length as usize),
+                length: number(LENGTH, &settings::LENGTH).map_or(here.length, |length| length as usize),
             },
             fast: values.word(HASH) == "sha256",
-            count: number(COUNT, 1..=100).unwrap_or_else(settings::count),
-            guesses: number(DISABLE_AFTER, 1..=100).unwrap_or_else(settings::disable_after),
+            count: number(COUNT, &settings::COUNT).unwrap_or_else(settings::count),
+            guesses: number(DISABLE_AFTER, &settings::DISABLE_AFTER).unwrap_or_else(settings::disable_after),
         }
     }
 }

@@ -33,6 +33,7 @@ SUITES = {
     "hash": "core/src/hash_tests.rs",
     "keyring": "core/src/keyring_tests.rs",
     "seal": "core/src/seal_tests.rs",
+    "error": "src/pg/error_tests.rs",
 }
 SQL = re.compile(r"\"(SELECT [^\"]*)\"")
 PROOF = re.compile(r"([a-z_]+/?)([a-z0-9_-]*)(?:: (`\w+`(?:, `\w+`)*))?")

@@ -21,12 +21,13 @@ def registered(bindir):
 
 
 def documented(path):
-    """The words below each heading that names a setting, up to the first example."""
+    """The words below each heading that names a setting, without the examples."""
     with open(path, encoding="utf-8") as document:
-        sections = re.split(r"^#+ (.*)\n", document.read(), flags=re.M)
+        prose = re.sub(r"^```.*?^```$", "", document.read(), flags=re.M | re.S)
+    sections = re.split(r"^#+ (.*)\n", prose, flags=re.M)
     named = dict(zip(sections[1::2], sections[2::2], strict=True))
     return {
-        name: " ".join(text.split("```")[0].split())
+        name: " ".join(text.split())
         for name, text in named.items()
         if re.fullmatch(r"backup_codes\.\w+", name)
     }
