@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use backup_codes_core::code::{Alphabet, Format, Symbols};
 use backup_codes_core::keyring::Keyring;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 const ALPHABETS: [(Alphabet, &[u8]); 3] = [
     (Alphabet::Base32, b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"),
