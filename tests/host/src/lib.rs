@@ -232,7 +232,7 @@ impl Database<'_> {
     /// A role that is dropped with the database.
     pub fn role(&self, suffix: &str) -> String {
         let role = format!("{}_{suffix}", self.name);
-        self.connect().batch_execute(&format!("CREATE ROLE {role} LOGIN")).expect("CREATE ROLE");
+        self.connect().batch_execute(&format!("CREATE ROLE \"{role}\" LOGIN")).expect("CREATE ROLE");
         role
     }
 
@@ -251,7 +251,7 @@ impl Drop for Database<'_> {
         let _ = client.batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         let roles = client.query("SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1 || '_')", &[&self.name]);
         for role in roles.unwrap_or_default() {
-            let _ = client.batch_execute(&format!("DROP ROLE {}", role.get::<_, &str>(0)));
+            let _ = client.batch_execute(&format!("DROP ROLE \"{}\"", role.get::<_, &str>(0)));
         }
     }
 }

@@ -156,24 +156,3 @@ fn what_was_acknowledged_survives_a_crash() {
         check(&mut client, &codes, &new);
     }
 }
-
-/// off becomes on for the transaction that changes codes, and for that one only; every other value stays what it is.
-#[test]
-fn synchronous_commit_is_raised_from_off_and_from_nothing_else() {
-    let server = Server::any();
-    let database = server.database();
-    let mut client = database.connect();
-    let codes = client.generate("42");
-    let settings = [("off", "on"), ("local", "local"), ("remote_write", "remote_write"), ("on", "on")];
-    for ((before, during), code) in settings.into_iter().zip(&codes) {
-        client.batch_execute(&format!("SET synchronous_commit = {before}; BEGIN")).expect("BEGIN");
-        assert!(client.consume("42", code));
-        assert_eq!(client.value::<String>("SHOW synchronous_commit", &[]), during);
-        client.batch_execute("COMMIT").expect("COMMIT");
-        assert_eq!(client.value::<String>("SHOW synchronous_commit", &[]), before);
-    }
-    client.batch_execute("SET synchronous_commit = off; BEGIN").expect("BEGIN");
-    assert!(!client.consume("42", "x"));
-    assert_eq!(client.value::<String>("SHOW synchronous_commit", &[]), "off", "nothing was changed");
-    client.batch_execute("ROLLBACK").expect("ROLLBACK");
-}

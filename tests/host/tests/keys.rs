@@ -211,6 +211,7 @@ fn a_key_file_out_of_order_stops_what_needs_it_and_nothing_else() {
             ("SELECT backup_codes_consume($1::text, $2)", "nobody", &keyed[0]),
             ("SELECT backup_codes_attempt($1::text, $2)", "keyed", &plain[0]),
             ("SELECT backup_codes_confirm($1::text, $2)", "keyed", &pending[0]),
+            ("SELECT backup_codes_confirm($1::text) WHERE $2 <> ''", "keyed", &pending[0]),
             ("SELECT count(*) FROM backup_codes_regenerate($1::text, $2)", "keyed", &keyed[0]),
             ("SELECT backup_codes_disable($1::text, $2)", "keyed", &keyed[0]),
         ] {
@@ -233,7 +234,7 @@ fn a_key_file_out_of_order_stops_what_needs_it_and_nothing_else() {
     }
     // Removing needs no key; in a transaction that is taken back.
     client.batch_execute("BEGIN").expect("BEGIN");
-    for sql in ["SELECT backup_codes_confirm('keyed')", "SELECT backup_codes_disable('keyed') = 10"] {
+    for sql in ["SELECT backup_codes_cancel('keyed')", "SELECT backup_codes_disable('keyed') = 10"] {
         assert!(client.value::<bool>(sql, &[]), "{sql}");
     }
     client.batch_execute("ROLLBACK").expect("ROLLBACK");
