@@ -2,7 +2,7 @@
 CREATE EXTENSION backup_codes;
 SELECT code AS c1, lead(code, 1) OVER () AS c2, lead(code, 2) OVER () AS c3, lead(code, 3) OVER () AS c4
   FROM backup_codes_generate('u') AS code LIMIT 1 \gset
-\set VERBOSITY verbose
+\set VERBOSITY sqlstate
 -- Allowed by default.
 BEGIN;
 SELECT backup_codes_consume('u', 'nonsense');
