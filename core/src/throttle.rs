@@ -24,7 +24,9 @@ mod table;
 
 pub use notes::{Note, Notes};
 pub use standing::{Consequence, HORIZON, Known, Limits, Standing, Wrong, ahead};
-pub use table::{Charge, Counters, Layout, Reading, Settlement, Table, Verdict, View, unmetered_attempt, unmetered_proof};
+pub use table::{
+    Charge, Counters, Layout, Reading, Settlement, Table, Verdict, View, unmetered_attempt, unmetered_proof,
+};
 
 #[cfg(test)]
 #[path = "throttle/notes_tests.rs"]

@@ -25,7 +25,8 @@ fn what_the_row_does_not_know_is_added_to_it() {
 
 #[test]
 fn a_mark_of_another_odometer_knows_of_no_charge() {
-    for mark in [None, Some(BASE as i64 - 1), Some(BASE as i64 + 6), Some(0), Some(-1), Some(i64::MIN), Some(i64::MAX)] {
+    for mark in [None, Some(BASE as i64 - 1), Some(BASE as i64 + 6), Some(0), Some(-1), Some(i64::MIN), Some(i64::MAX)]
+    {
         let known = Known { failures: 3, mark, ..Known::default() };
         assert_eq!(standing(&known, &reading(5)).failures, 8, "{mark:?}");
     }

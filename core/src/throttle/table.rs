@@ -149,8 +149,15 @@ enum Place {
     /// Nowhere: there is no memory.
     Unmetered,
     /// The reading after it.
-    Odometer { tag: Tag, base: u64, count: u32 },
-    Cell { cell: u32, era: u32 },
+    Odometer {
+        tag: Tag,
+        base: u64,
+        count: u32,
+    },
+    Cell {
+        cell: u32,
+        era: u32,
+    },
 }
 
 impl Charge {
