@@ -4,6 +4,7 @@
 pub mod code;
 mod fold;
 pub mod hash;
+pub mod join;
 pub mod keyring;
 pub mod seal;
 pub mod throttle;
