@@ -22,6 +22,9 @@ COMMENT ON COLUMN backup_codes.account.salt IS 'Salt of the active set, 16 rando
 COMMENT ON COLUMN backup_codes.account.key_id IS 'Id of the key under which the active set is hashed; NULL without one.';
 COMMENT ON COLUMN backup_codes.account.seal IS 'What binds the set to its user and its facts under that key; NULL without one.';
 COMMENT ON COLUMN backup_codes.account.failures IS 'Consecutive failed attempts.';
+COMMENT ON COLUMN backup_codes.account.failures_at_lock IS 'How many there were at the last lock.';
+COMMENT ON COLUMN backup_codes.account.mark IS
+  'The reading, in the server''s shared memory, of the count of this user''s guesses up to which this row knows of them.';
 COMMENT ON COLUMN backup_codes.account.locked_until IS 'Until when every attempt is refused; in the past or NULL when the user is not locked.';
 
 COMMENT ON TABLE backup_codes.pending_set IS 'Sets that wait for their user''s confirmation. They open nothing.';
@@ -30,6 +33,8 @@ COMMENT ON COLUMN backup_codes.pending_set.set_no IS 'Number of the set.';
 COMMENT ON COLUMN backup_codes.pending_set.generated_at IS 'When the set was made.';
 COMMENT ON COLUMN backup_codes.pending_set.expires_at IS 'When the set expires, confirmed or not; NULL for never.';
 COMMENT ON COLUMN backup_codes.pending_set.failures IS 'Wrong proofs so far.';
+COMMENT ON COLUMN backup_codes.pending_set.mark IS
+  'The reading, in the server''s shared memory, of the count of this user''s proofs up to which this row knows of them.';
 COMMENT ON COLUMN backup_codes.pending_set.total IS 'Codes in the set.';
 COMMENT ON COLUMN backup_codes.pending_set.alphabet IS 'As in account.';
 COMMENT ON COLUMN backup_codes.pending_set.length IS 'As in account.';

@@ -300,33 +300,36 @@ COMMENT ON FUNCTION @extschema@.backup_codes_consume(text, text) IS
   'of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id bigint, code text)
-  RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
+  RETURNS TABLE (status text, remaining integer, low boolean, retry_after integer, tries_left integer)
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(bigint, text) IS
   'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or '
-  'locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. '
+  'locked. remaining and low are NULL unless accepted; retry_after, in seconds, is set when the user is or has just been locked; '
+  'tries_left, how many more failures until the next lock, is NULL unless a failure was counted. '
   'Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id uuid, code text)
-  RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
+  RETURNS TABLE (status text, remaining integer, low boolean, retry_after integer, tries_left integer)
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(uuid, text) IS
   'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or '
-  'locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. '
+  'locked. remaining and low are NULL unless accepted; retry_after, in seconds, is set when the user is or has just been locked; '
+  'tries_left, how many more failures until the next lock, is NULL unless a failure was counted. '
   'Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_attempt(user_id text, code text)
-  RETURNS TABLE (status text, remaining integer, low boolean, retry_after interval)
+  RETURNS TABLE (status text, remaining integer, low boolean, retry_after integer, tries_left integer)
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000 ROWS 1
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_attempt_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_attempt(text, text) IS
   'Verifier. Consumes as backup_codes_consume does and says what happened: accepted, rejected, malformed, used, expired or '
-  'locked. remaining and low are NULL unless accepted; retry_after is set when the user is or has just been locked. '
+  'locked. remaining and low are NULL unless accepted; retry_after, in seconds, is set when the user is or has just been locked; '
+  'tries_left, how many more failures until the next lock, is NULL unless a failure was counted. '
   'Arguments never raise; 25006 on a standby, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id bigint)

@@ -13,6 +13,7 @@ mod keys;
 mod logging;
 mod privileges;
 mod sessions;
+mod throttle;
 
 use backup_codes_core::keyring::Keyring;
 use pgrx::{IntoDatum, pg_sys};
@@ -38,9 +39,17 @@ struct Check {
 
 /// Every check, in the order of the rows.
 fn checks() -> impl Iterator<Item = &'static Check> {
-    [codes::CHECKS, keys::CHECKS, privileges::CHECKS, logging::CHECKS, durability::CHECKS, housekeeping::CHECKS]
-        .into_iter()
-        .flatten()
+    [
+        codes::CHECKS,
+        keys::CHECKS,
+        privileges::CHECKS,
+        throttle::CHECKS,
+        logging::CHECKS,
+        durability::CHECKS,
+        housekeeping::CHECKS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// What more than one check looks at.

@@ -15,6 +15,7 @@ mod key_file;
 mod pg;
 mod settings;
 mod store;
+mod throttle;
 mod user_id;
 
 pg_module_magic!();
@@ -29,6 +30,7 @@ extension_sql_file!("../sql/privileges.sql", name = "privileges", finalize);
 pub extern "C-unwind" fn _PG_init() {
     settings::register();
     announce::register();
+    throttle::register();
 }
 
 pg::call::sql_functions! {

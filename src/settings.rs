@@ -5,7 +5,6 @@ use std::ffi::CString;
 use pgrx::guc::GucFlags;
 use pgrx::{PostgresGucEnum, pg_sys};
 
-use crate::pg::clock::Timestamp;
 use crate::pg::setting::{self, settings};
 use backup_codes_core::code::{Alphabet, Format, LENGTHS, STRONG_BITS};
 use backup_codes_core::hash::Scheme;
@@ -76,6 +75,9 @@ pub enum InTransaction {
     #[name = c"refuse"]
     Refuse,
 }
+
+/// Users whose guesses the shared memory counts at a time, where nobody can say another number.
+pub const DEFAULT_THROTTLE_ENTRIES: i32 = 65_536;
 
 settings! {
     /// Codes in a new set, where the caller does not say.
@@ -177,7 +179,7 @@ settings! {
     max_failures() -> i32 = MAX_FAILURES: Integer {
         name: c"backup_codes.max_failures",
         phrase: c"Sets the number of consecutive failures that lock a user.",
-        sentence: c"Every multiple of it locks again, for backup_codes.lockout.",
+        sentence: c"So many more lock again; each lock lasts backup_codes.lockout.",
         context: Superuser,
         default: 5,
         range: 1..=100,
@@ -193,6 +195,17 @@ settings! {
         default: 900,
         range: 1..=86_400,
         unit: GucFlags::UNIT_S,
+    }
+
+    /// Users whose guesses the server can keep in memory at a time.
+    throttle_entries() -> i32 = THROTTLE_ENTRIES: Integer {
+        name: c"backup_codes.throttle_entries",
+        phrase: c"Sets the number of users whose guesses the server's shared memory counts at a time.",
+        sentence: c"Takes effect where the library is in shared_preload_libraries; elsewhere the number is the default.",
+        context: Start,
+        default: DEFAULT_THROTTLE_ENTRIES,
+        range: 16..=16_777_216,
+        unit: GucFlags::empty(),
     }
 
     /// Consecutive failures that remove a user's set.
@@ -314,9 +327,4 @@ pub fn scheme(format: Format) -> Scheme {
 /// Whether a set under this key, or under none, opens anything.
 pub fn opens(key_id: Option<i32>) -> bool {
     key_id.is_some() || !require_key()
-}
-
-/// Until when a user is locked by what happens at a point in time.
-pub fn locked_until(at: Timestamp) -> Timestamp {
-    at.plus(i64::from(lockout()) * 1_000_000)
 }

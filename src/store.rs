@@ -15,6 +15,7 @@ mod event;
 pub mod facts;
 mod forget;
 mod maintenance;
+mod mark;
 mod moved;
 mod outbox;
 mod partitions;
@@ -28,7 +29,9 @@ pub mod statement;
 pub mod value;
 
 pub use arrivals::arrived_since;
-pub use attempts::{Failure, account, consume, count_failure, find};
+pub use attempts::{
+    Account, account, burn, count_consumed, count_failure, count_nobodys_failure, hold, is_there, tell_locked,
+};
 pub use facts::Facts;
 pub use forget::{forget, forget_unless};
 pub use maintenance::{keys_in_use, purge, revoke_all};

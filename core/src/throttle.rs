@@ -67,6 +67,13 @@ impl Tag {
     }
 }
 
+impl std::fmt::Display for Tag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [first, second] = self.0;
+        write!(f, "{first:016x}{second:016x}")
+    }
+}
+
 /// Makes the base of a new odometer of a random number: large, so that the marks of others are out of its range, and small
 /// enough for a mark to fit a bigint.
 pub fn base(random: u64) -> u64 {

@@ -1,7 +1,8 @@
 //! consume and attempt: one act, told as a boolean or with its reason.
 //!
-//! Attempts on one user queue on his account row: a guess is answered only under its lock, and counted there. However many
-//! guess at once, no more than `max_failures` of them learn anything before the user is locked (NIST SP 800-63B-4 §3.2.2).
+//! Attempts on one user queue on their account row. A guess is charged once that row is held, and only then evaluated: an error
+//! that comes in between tells nothing that was not paid for. However many guess at once, and whatever is rolled back, no more
+//! than `max_failures` of them learn anything before the user is locked (NIST SP 800-63B-4 §3.2.2).
 
 use pgrx::{IntoDatum, PgLogLevel, PgSqlErrorCode, pg_sys};
 use zeroize::Zeroizing;
@@ -9,32 +10,50 @@ use zeroize::Zeroizing;
 use crate::announce;
 use crate::events::Event;
 use crate::key_file;
-use crate::pg::call::{self, Call, Interval};
+use crate::pg::call::{self, Call};
 use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::{Error, Result};
 use crate::settings::{self, InTransaction};
-use crate::store::{self, CodeSet, Facts, Failure};
+use crate::store::{self, Account, CodeSet, Facts};
+use crate::throttle::{self, Charge, Consequence, Limits, Odometer, Settlement, Verdict};
 use crate::user_id::UserId;
 use backup_codes_core::code::plausible;
-use backup_codes_core::hash::SALT_LEN;
+use backup_codes_core::hash::{CodeHash, SALT_LEN, Salt};
+use backup_codes_core::keyring::Key;
 use backup_codes_core::seal::Seal;
+
+/// Rounds that an attempt makes while others change the account: more than a set can bring about, of 100 codes and
+/// 100 failures.
+const MAX_ROUNDS: usize = 256;
+
+/// How long the code that was accepted last may be sent again without harm, in microseconds: a double click, a request that was
+/// retried.
+const REPEATED_WITHIN: i64 = 600_000_000;
 
 /// What became of an attempt.
 pub enum Outcome {
     /// The code was live and is burned now.
-    Accepted(Event),
+    Accepted {
+        /// Unused codes that are left.
+        remaining: i16,
+        /// Whether those are few.
+        low: bool,
+    },
     /// Cannot be a code of this user: wrong length, alphabet or check symbol.
     Malformed,
-    /// The user is locked until then; nothing was tried.
-    Locked(Timestamp),
-    /// The code was refused, and counted where the user has a set.
+    /// The user is locked; nothing was tried.
+    Locked {
+        /// Seconds until the end of the lock, rounded up.
+        retry_after: i32,
+    },
+    /// The code was refused.
     Refused {
         /// Why.
         reason: Refusal,
-        /// The failure locked the user until then.
-        locked_until: Option<Timestamp>,
-        /// What the failure led to.
-        events: Vec<Event>,
+        /// The failure locked the user: seconds until the end of the lock, rounded up.
+        retry_after: Option<i32>,
+        /// How many more failures lead to the next lock, where this one was counted.
+        tries_left: Option<i32>,
     },
 }
 
@@ -52,33 +71,50 @@ pub enum Refusal {
 impl Outcome {
     fn status(&self) -> &'static str {
         match self {
-            Self::Accepted(_) => "accepted",
+            Self::Accepted { .. } => "accepted",
             Self::Malformed => "malformed",
-            Self::Locked(_) => "locked",
+            Self::Locked { .. } => "locked",
             Self::Refused { reason: Refusal::Rejected, .. } => "rejected",
             Self::Refused { reason: Refusal::Used, .. } => "used",
             Self::Refused { reason: Refusal::Expired, .. } => "expired",
         }
     }
 
-    /// How long the user stays locked.
-    fn retry_after(&self) -> Option<Interval> {
-        let until = match self {
-            Self::Locked(until) => Some(*until),
-            Self::Refused { locked_until, .. } => *locked_until,
+    /// Seconds until the end of the user's lock.
+    fn retry_after(&self) -> Option<i32> {
+        match self {
+            Self::Locked { retry_after } => Some(*retry_after),
+            Self::Refused { retry_after, .. } => *retry_after,
             _ => None,
-        };
-        until.map(|until| Interval { months: 0, days: 0, micros: until.since(clock::now()).max(0) })
+        }
+    }
+
+    fn tries_left(&self) -> Option<i32> {
+        match self {
+            Self::Refused { tries_left, .. } => *tries_left,
+            _ => None,
+        }
     }
 
     /// Whether the user may pass.
     pub fn accepted(&self) -> bool {
-        matches!(self, Self::Accepted(_))
+        matches!(self, Self::Accepted { .. })
     }
 
-    fn rejected() -> Self {
-        Self::Refused { reason: Refusal::Rejected, locked_until: None, events: Vec::new() }
+    /// A refusal that was not counted.
+    fn uncounted(reason: Refusal) -> Self {
+        Self::Refused { reason, retry_after: None, tries_left: None }
     }
+
+    fn locked(until: Timestamp, now: Timestamp) -> Self {
+        Self::Locked { retry_after: seconds(until, now) }
+    }
+}
+
+/// Seconds from one point in time to another, rounded up.
+fn seconds(until: Timestamp, now: Timestamp) -> i32 {
+    let micros = u64::try_from(until.since(now)).unwrap_or_default();
+    i32::try_from(micros.div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
 /// `backup_codes_consume(user_id, code) → boolean`: never NULL, and no argument raises.
@@ -90,12 +126,17 @@ pub fn consume(call: &Call) -> Result<pg_sys::Datum> {
 pub fn attempt(call: &Call) -> Result<pg_sys::Datum> {
     let outcome = verify(call)?;
     let (remaining, low) = match &outcome {
-        Outcome::Accepted(event) => (Some(i32::from(event.remaining)), Some(event.low)),
+        Outcome::Accepted { remaining, low } => (Some(i32::from(*remaining)), Some(*low)),
         _ => (None, None),
     };
-    let retry_after = outcome.retry_after().map(Interval::datum);
     let rows = call.rows();
-    rows.push([outcome.status().into_datum(), remaining.into_datum(), low.into_datum(), retry_after]);
+    rows.push([
+        outcome.status().into_datum(),
+        remaining.into_datum(),
+        low.into_datum(),
+        outcome.retry_after().into_datum(),
+        outcome.tries_left().into_datum(),
+    ]);
     rows.done()
 }
 
@@ -104,7 +145,7 @@ fn verify(call: &Call) -> Result<Outcome> {
     require_autocommit()?;
     match UserId::read(call) {
         Ok(user_id) => try_code(&user_id, call.code(1)),
-        Err(_) => Ok(Outcome::rejected()),
+        Err(_) => Ok(Outcome::uncounted(Refusal::Rejected)),
     }
 }
 
@@ -131,52 +172,162 @@ pub fn require_autocommit() -> Result<()> {
 pub fn try_code(user_id: &UserId, input: Option<Zeroizing<String>>) -> Result<Outcome> {
     // No set has such a code, whoever the user is: nothing needs to be read.
     let Some(input) = input.filter(|input| plausible(input)) else { return Ok(Outcome::Malformed) };
-    let outcome = store::connected(|| decide(user_id, &input))?;
-    match &outcome {
-        Outcome::Accepted(event) => announce::at_commit([event]),
-        Outcome::Refused { events, .. } if !events.is_empty() => announce::at_commit(events),
-        _ => {}
+    let odometer = Odometer::of_attempts(user_id);
+    let attempt = Attempt { user_id, input: &input, odometer: &odometer, limits: throttle::limits() };
+    let Decision { outcome, events, settlement } = store::connected(|| attempt.decide())?;
+    if !events.is_empty() {
+        announce::at_commit(&events);
+    }
+    if let Some((charge, settlement)) = settlement {
+        odometer.settle(&charge, settlement);
     }
     Ok(outcome)
 }
 
-/// An unknown user goes through the same statements and the same hash as a known one with a wrong code.
-fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
-    loop {
-        // Every other round means that somebody else changed the account meanwhile.
-        pgrx::check_for_interrupts!();
-        let account = store::account(user_id)?;
-        let now = clock::now();
-        if let Some(until) = account.as_ref().and_then(|account| account.locked_until).filter(|at| *at > now) {
-            return Ok(Outcome::Locked(until));
+/// A guess, and what it is decided by.
+struct Attempt<'a> {
+    user_id: &'a UserId,
+    input: &'a str,
+    odometer: &'a Odometer,
+    limits: Limits,
+}
+
+/// What was decided, and what is still to be done.
+struct Decision {
+    outcome: Outcome,
+    /// To be announced.
+    events: Vec<Event>,
+    /// To be told to the odometer, as the last act before the answer.
+    settlement: Option<(Charge, Settlement)>,
+}
+
+impl From<Outcome> for Decision {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, events: Vec::new(), settlement: None }
+    }
+}
+
+/// Gives the key of a set.
+type KeyOf = fn(&UserId, &Facts) -> Result<Option<Key>>;
+
+/// The hash of the guess under the salt of a set. It is kept over the rounds: a slow one is paid for once.
+type Hashed = Option<(Salt, CodeHash)>;
+
+impl Attempt<'_> {
+    /// Every other round means that somebody else changed the account meanwhile.
+    fn decide(&self) -> Result<Decision> {
+        let mut hashed = None;
+        for _ in 0..MAX_ROUNDS {
+            pgrx::check_for_interrupts!();
+            if let Some(decision) = self.round(&mut hashed)? {
+                return Ok(decision);
+            }
         }
-        let CodeSet { set_no, facts } = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());
-        let Some(symbols) = facts.format.parse(input) else { return Ok(Outcome::Malformed) };
-        let key_of = if account.is_some() { key_file::of_set } else { key_file::of_nobody };
-        let key = key_of(user_id, &facts)?;
-        let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
-        let code = store::find(user_id, set_no, &hash)?;
-        let found = code.is_some();
-        // The hash may have taken its time.
+        Err(Error::Contended)
+    }
+
+    /// None when the account has changed since it was read.
+    fn round(&self, hashed: &mut Hashed) -> Result<Option<Decision>> {
+        let user_id = self.user_id;
+        let charged_before = self.odometer.reading();
+        let Some(account) = store::account(user_id)? else { return self.nobody(hashed).map(Some) };
         let now = clock::now();
-        if let Some((account, code)) = account.as_ref().zip(code)
-            && let Some(event) = store::consume(user_id, account, &hash, code, now)?
+        if let Some(until) = self.odometer.lock(&account.known, charged_before, now) {
+            return Ok(Some(Outcome::locked(until, now).into()));
+        }
+        let Some(hash) = self.hash(&account.set.facts, key_file::of_set, hashed)? else {
+            return Ok(Some(Outcome::Malformed.into()));
+        };
+        if self.is_repeated(&account, &hash, now) {
+            return Ok(Some(Outcome::uncounted(Refusal::Used).into()));
+        }
+        if !store::hold(user_id, Some(&account))? {
+            return Ok(None);
+        }
+        // The wait may have taken its time.
+        let now = clock::now();
+        match self.odometer.charge(&account.known, &self.limits, now)? {
+            Verdict::Locked { until, .. } => Ok(Some(Outcome::locked(Timestamp(until), now).into())),
+            Verdict::Exhausted => {
+                let events = store::remove_active(user_id, now)?.into_iter().collect();
+                Ok(Some(Decision { events, ..Outcome::uncounted(Refusal::Rejected).into() }))
+            }
+            Verdict::Charged(charge) => self.evaluate(&account, &hash, charge, now).map(Some),
+        }
+    }
+
+    /// The guess was charged and the account is held. An error from here on leaves the charge.
+    fn evaluate(&self, account: &Account, hash: &CodeHash, charge: Charge, now: Timestamp) -> Result<Decision> {
+        let (user_id, set) = (self.user_id, &account.set);
+        let expired = set.facts.expires_at.is_some_and(|at| at <= now);
+        let reason = if account.burned.contains(hash) {
+            Refusal::Used
+        } else if expired {
+            if store::is_there(user_id, set.set_no, hash) { Refusal::Expired } else { Refusal::Rejected }
+        } else if let Some(ordinal) = store::burn(user_id, set.set_no, hash)? {
+            let mut events = self.take_over(account, &charge, now)?;
+            let mark = charge.mark_when_right();
+            let event = store::count_consumed(user_id, account, (ordinal, hash), mark, now)?;
+            let outcome = Outcome::Accepted { remaining: event.remaining, low: event.low };
+            events.push(event);
+            return Ok(Decision { outcome, events, settlement: Some((charge, Settlement::Right)) });
+        } else {
+            Refusal::Rejected
+        };
+        let wrong = charge.wrong(&self.limits, now.0);
+        let mut events = self.take_over(account, &charge, now)?;
+        store::count_failure(user_id, account, &wrong)?;
+        let mut retry_after = None;
+        match wrong.consequence {
+            Consequence::None => {}
+            Consequence::Lock(until) => {
+                retry_after = Some(seconds(Timestamp(until), now));
+                events.push(store::tell_locked(user_id, account, now)?);
+            }
+            Consequence::Removal => events.extend(store::remove_active(user_id, now)?),
+        }
+        let outcome = Outcome::Refused { reason, retry_after, tries_left: Some(wrong.tries_left) };
+        Ok(Decision { outcome, events, settlement: Some((charge, Settlement::Wrong(wrong.consequence))) })
+    }
+
+    /// A lock whose event was rolled back with the guess that led to it becomes one that lasts.
+    fn take_over(&self, account: &Account, charge: &Charge, now: Timestamp) -> Result<Vec<Event>> {
+        if !charge.standing.unrecorded_lock {
+            return Ok(Vec::new());
+        }
+        Ok(vec![store::tell_locked(self.user_id, account, now)?])
+    }
+
+    /// Whether it is the code that was accepted last, sent again: that says nothing but about a dead code.
+    fn is_repeated(&self, account: &Account, hash: &CodeHash, now: Timestamp) -> bool {
+        account.burned.last().as_ref() == Some(hash)
+            && account.last_used_at.is_some_and(|at| (0..REPEATED_WITHIN).contains(&now.since(at)))
+    }
+
+    /// A user without a set: the same hash and the same statements as for a wrong code.
+    fn nobody(&self, hashed: &mut Hashed) -> Result<Decision> {
+        let set = nobodys_set();
+        let Some(hash) = self.hash(&set.facts, key_file::of_nobody, hashed)? else {
+            return Ok(Outcome::Malformed.into());
+        };
+        store::hold(self.user_id, None)?;
+        store::burn(self.user_id, set.set_no, &hash)?;
+        store::count_nobodys_failure(self.user_id);
+        Ok(Outcome::uncounted(Refusal::Rejected).into())
+    }
+
+    /// The hash of the guess as a code of this set; None when it cannot be one.
+    fn hash(&self, facts: &Facts, key_of: KeyOf, hashed: &mut Hashed) -> Result<Option<CodeHash>> {
+        let Some(symbols) = facts.format.parse(self.input) else { return Ok(None) };
+        let key = key_of(self.user_id, facts)?;
+        if let Some((salt, hash)) = hashed
+            && *salt == facts.salt
         {
-            return Ok(Outcome::Accepted(event));
+            return Ok(Some(*hash));
         }
-        if let Some(failure) = store::count_failure(user_id, set_no, account.as_ref(), now)? {
-            let reason = match &account {
-                Some(account) if account.burned.contains(&hash) => Refusal::Used,
-                // A code that was found and not consumed has expired: nothing else has changed.
-                Some(_) if found => Refusal::Expired,
-                _ => Refusal::Rejected,
-            };
-            return refuse(user_id, reason, failure, now);
-        }
-        if account.is_none() && store::account(user_id)?.is_none() {
-            return Ok(Outcome::rejected());
-        }
-        // Changed since it was read: read it again.
+        let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
+        *hashed = Some((facts.salt, hash));
+        Ok(Some(hash))
     }
 }
 
@@ -197,11 +348,4 @@ fn nobodys_set() -> CodeSet {
         expires_at: None,
     };
     CodeSet { set_no: NOBODYS_SET, facts }
-}
-
-/// A failure was counted under the lock of the account: what it leads to.
-fn refuse(user_id: &UserId, reason: Refusal, failure: Failure, at: Timestamp) -> Result<Outcome> {
-    let locked_until = failure.locked.is_some().then(|| settings::locked_until(at));
-    let removed = if failure.last { store::remove_active(user_id, clock::now())? } else { None };
-    Ok(Outcome::Refused { reason, locked_until, events: failure.locked.into_iter().chain(removed).collect() })
 }

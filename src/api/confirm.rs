@@ -9,8 +9,10 @@ use crate::key_file;
 use crate::pg::call::{self, Call};
 use crate::pg::clock;
 use crate::pg::error::Result;
-use crate::store::{self, CodeSet};
+use crate::store;
+use crate::throttle::{self, Charge, Consequence, Known, Odometer, Settlement, Verdict};
 use crate::user_id::UserId;
+use backup_codes_core::hash::CodeHash;
 
 /// What a caller brings to confirm a pending set.
 enum Proof {
@@ -18,15 +20,6 @@ enum Proof {
     Code(Option<Zeroizing<String>>),
     /// Nothing.
     None,
-}
-
-/// What a proof is worth.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Right,
-    Wrong,
-    /// Cannot be a code of the set; not counted.
-    Malformed,
 }
 
 /// `backup_codes_confirm(user_id, code) → boolean`: with proof. Raises 22004, 22021, 22023, 25006 and the errors of a key
@@ -52,39 +45,72 @@ pub fn cancel(call: &Call) -> Result<pg_sys::Datum> {
     call::value(event.is_some())
 }
 
+/// What became of a pending set, and what is still to be done.
+#[derive(Default)]
+struct Settled {
+    confirmed: bool,
+    /// To be announced.
+    event: Option<Event>,
+    /// To be told to the odometer of proofs, as the last act before the answer.
+    settlement: Option<(Charge, Settlement)>,
+}
+
 /// Takes the account and settles what becomes of its pending set, unless that has expired.
 fn settle(call: &Call, proof: Proof) -> Result<pg_sys::Datum> {
     call::require_writable()?;
     let user_id = UserId::read(call)?;
-    let now = clock::now();
-    let (confirmed, event) = store::connected(|| -> Result<(bool, Option<Event>)> {
+    let odometer = Odometer::of_proofs(&user_id);
+    let Settled { confirmed, event, settlement } = store::connected(|| -> Result<Settled> {
         if store::take(&user_id)?.is_none() {
-            return Ok((false, None));
+            return Ok(Settled::default());
         }
+        let now = clock::now();
         let pending = store::pending(&user_id)?;
-        let Some(pending) = pending.filter(|set| set.facts.expires_at.is_none_or(|at| at > clock::now())) else {
-            return Ok((false, None));
+        let Some((pending, known)) = pending.filter(|(set, _)| set.facts.expires_at.is_none_or(|at| at > now)) else {
+            return Ok(Settled::default());
         };
-        match judge(&user_id, &pending, &proof)? {
-            Verdict::Right => Ok((true, store::confirm(&user_id, now)?)),
-            Verdict::Wrong if store::count_proof(&user_id)? => {
-                Ok((false, store::cancel(&user_id, Reason::Failures, now)?))
+        // With or without proof: no set becomes the active one that was not made for this user.
+        let key = key_file::of_set(&user_id, &pending.facts)?;
+        match &proof {
+            Proof::Code(code) => {
+                let Some(symbols) = code.as_ref().and_then(|code| pending.facts.format.parse(code)) else {
+                    return Ok(Settled::default());
+                };
+                let hash = pending.facts.scheme.hash(key.as_ref(), &pending.facts.salt, &symbols)?;
+                judge(&user_id, &odometer, &known, (pending.set_no, &hash))
             }
-            Verdict::Wrong | Verdict::Malformed => Ok((false, None)),
+            Proof::None => {
+                let event = store::confirm(&user_id, now)?;
+                Ok(Settled { confirmed: event.is_some(), event, settlement: None })
+            }
         }
     })?;
     announce::at_commit(&event);
-    call::value(confirmed && event.is_some())
+    if let Some((charge, settlement)) = settlement {
+        odometer.settle(&charge, settlement);
+    }
+    call::value(confirmed)
 }
 
-fn judge(user_id: &UserId, pending: &CodeSet, proof: &Proof) -> Result<Verdict> {
-    // With or without proof: no set becomes the active one that was not made for this user.
-    let key = key_file::of_set(user_id, &pending.facts)?;
-    let Proof::Code(code) = proof else { return Ok(Verdict::Right) };
-    let Some(symbols) = code.as_ref().and_then(|code| pending.facts.format.parse(code)) else {
-        return Ok(Verdict::Malformed);
+/// Tries a proof: it is charged first, as a guess at a code is.
+fn judge(user_id: &UserId, odometer: &Odometer, known: &Known, (set_no, hash): (i32, &CodeHash)) -> Result<Settled> {
+    let limits = throttle::limits();
+    let now = clock::now();
+    let charge = match odometer.charge(known, &limits, now)? {
+        Verdict::Charged(charge) => charge,
+        Verdict::Locked { .. } => return Ok(Settled::default()),
+        Verdict::Exhausted => {
+            let event = store::cancel(user_id, Reason::Failures, now)?;
+            return Ok(Settled { event, ..Settled::default() });
+        }
     };
-    let facts = &pending.facts;
-    let hash = facts.scheme.hash(key.as_ref(), &facts.salt, &symbols)?;
-    Ok(if store::find(user_id, pending.set_no, &hash)?.is_some() { Verdict::Right } else { Verdict::Wrong })
+    if store::is_there(user_id, set_no, hash) {
+        let event = store::confirm(user_id, now)?;
+        return Ok(Settled { confirmed: event.is_some(), event, settlement: Some((charge, Settlement::Right)) });
+    }
+    let wrong = charge.wrong(&limits, now.0);
+    store::count_proof(user_id, &wrong);
+    let last = wrong.failures >= limits.max_failures;
+    let event = if last { store::cancel(user_id, Reason::Failures, now)? } else { None };
+    Ok(Settled { confirmed: false, event, settlement: Some((charge, Settlement::Wrong(Consequence::None))) })
 }

@@ -7,6 +7,7 @@ use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::Result;
 use crate::settings;
 use crate::store;
+use crate::throttle::Odometer;
 use crate::user_id::UserId;
 
 /// `backup_codes_remaining(user_id) → integer`: 0 for a user without a valid set. No argument raises.
@@ -20,11 +21,16 @@ pub fn remaining(call: &Call) -> Result<pg_sys::Datum> {
 
 /// `backup_codes_status(user_id)`: always one row. No argument raises.
 pub fn status(call: &Call) -> Result<pg_sys::Datum> {
-    let found = match UserId::read(call) {
-        Ok(user_id) => store::connected(|| store::status(&user_id))?,
-        Err(_) => None,
+    let (status, locked_until) = match UserId::read(call) {
+        Ok(user_id) => {
+            let odometer = Odometer::of_attempts(&user_id);
+            let charged_before = odometer.reading();
+            let status = store::connected(|| store::status(&user_id))?.unwrap_or_default();
+            let locked_until = status.known.and_then(|known| odometer.lock(&known, charged_before, clock::now()));
+            (status, locked_until)
+        }
+        Err(_) => Default::default(),
     };
-    let status = found.unwrap_or_default();
     let remaining = valid(status.unused, status.expires_at);
     let rows = call.rows();
     rows.push([
@@ -37,7 +43,7 @@ pub fn status(call: &Call) -> Result<pg_sys::Datum> {
         status.confirmed_at.into_datum(),
         status.expires_at.into_datum(),
         status.last_used_at.into_datum(),
-        status.locked_until.into_datum(),
+        locked_until.into_datum(),
         status.used.into_datum(),
     ]);
     rows.done()

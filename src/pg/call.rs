@@ -44,18 +44,6 @@ pub struct Interval {
     pub micros: i64,
 }
 
-impl Interval {
-    /// A new interval datum in the current memory context.
-    pub fn datum(self) -> pg_sys::Datum {
-        // SAFETY: the allocation is as large as the type it is written as.
-        unsafe {
-            let copy = pg_sys::palloc(size_of::<pg_sys::Interval>()).cast::<pg_sys::Interval>();
-            copy.write(pg_sys::Interval { time: self.micros, day: self.days, month: self.months });
-            copy.into()
-        }
-    }
-}
-
 impl Call {
     /// Runs a function and raises its error. A panic or an error of PostgreSQL's own is raised by pgrx.
     ///

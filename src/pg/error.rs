@@ -150,6 +150,9 @@ pub enum Error {
     /// An attempt in a transaction that its caller could roll back, where that is refused.
     #[error("backup codes cannot be tried in a transaction that could be rolled back")]
     InTransaction,
+    /// An attempt found the account changed again and again, or could not write it.
+    #[error("could not serialize access to an account of backup codes")]
+    Contended,
     /// A row of the extension's own tables that its functions cannot have written.
     #[error("stored data of backup codes is damaged: {0}")]
     Damaged(&'static str),
@@ -254,6 +257,10 @@ impl Error {
                 Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
                 "Call the function in a statement of its own, in autocommit, before the transaction that the user's login begins.",
             ),
+            Self::Contended => (
+                Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                "Call the function again; if that never helps, look for a trigger or rule on backup_codes.account.",
+            ),
             Self::Damaged(_) => (Code::ERRCODE_DATA_CORRUPTED, "Make the user a new set with backup_codes_generate."),
         }
     }
@@ -296,6 +303,24 @@ impl Error {
         let (sqlstate, hint) = self.remedy();
         let hint = CString::new(hint).unwrap_or_default();
         report(sqlstate as i32, message.as_ptr(), hint.as_ptr());
+    }
+}
+
+/// Writes a line to the server's log, and to no client, with the statement hidden: a literal code could stand there.
+pub fn log(message: &str) {
+    unsafe extern "C-unwind" {
+        fn errstart(level: i32, domain: *const c_char) -> bool;
+        fn errfinish(file: *const c_char, line: i32, function: *const c_char);
+    }
+    let message = CString::new(crate::pg::encoding::from_utf8(message.to_owned())).unwrap_or_default();
+    // SAFETY: the protocol of ereport(); a level below ERROR returns.
+    unsafe {
+        if errstart(pg_sys::LOG_SERVER_ONLY as i32, std::ptr::null()) {
+            pg_sys::errmsg_internal(c"%s".as_ptr(), message.as_ptr());
+            pg_sys::errhidestmt(true);
+            pg_sys::errhidecontext(true);
+            errfinish(c"backup_codes".as_ptr(), 0, std::ptr::null());
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub enum Context {
     User,
     /// Who writes the server's configuration, with a reload.
     Sighup,
+    /// Who writes the server's configuration, with a restart, where the library is loaded when the server starts; where it is not,
+    /// PostgreSQL refuses such a setting, and a reload changes what is shown and nothing else.
+    Start,
 }
 
 /// A whole number.
@@ -133,6 +136,9 @@ impl From<Context> for GucContext {
             Context::Superuser => Self::Suset,
             Context::User => Self::Userset,
             Context::Sighup => Self::Sighup,
+            // SAFETY: reads a variable.
+            Context::Start if unsafe { pg_sys::process_shared_preload_libraries_in_progress } => Self::Postmaster,
+            Context::Start => Self::Sighup,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What an attempt reads and writes.
 //!
-//! An accepted attempt is five statements of one table each. The third and fourth go to the account and the code where an earlier
-//! one found it, by ctid: that saves a tenth of the whole. Where the account has changed since, they change nothing, and the
+//! An accepted attempt is five statements of one table each, a refused one four: the account is read, then held, the code is
+//! burned or not found, the account is written, and an accepted attempt is told. The second and fourth go to the account where the
+//! first found it, by ctid: that saves a tenth of the whole. Where the account has changed since, it is not held, and the
 //! attempt begins anew; so what was read holds for what is written, and nothing needs to be read again.
 
 use backup_codes_core::hash::CodeHash;
+use backup_codes_core::throttle::{Known, Wrong};
 
 use super::burned::Burned;
 use super::event::News;
@@ -18,25 +20,18 @@ use crate::pg::error::{Error, Result};
 use crate::settings;
 use crate::user_id::UserId;
 
-/// An account as an attempt reads it. What it writes holds only if this is still so under the lock.
+/// An account as an attempt reads it. What it writes holds only if this is still so once the row is held.
 pub struct Account {
     /// The active set.
     pub set: CodeSet,
-    /// Until when the user is locked; may have passed.
-    pub locked_until: Option<Timestamp>,
+    /// What the row knows of failures and locks.
+    pub known: Known,
     /// The codes of the set that were consumed earlier.
     pub burned: Burned,
+    /// When a code of the set was last accepted.
+    pub last_used_at: Option<Timestamp>,
     place: Place,
-    failures: i32,
     unused: i16,
-}
-
-/// A failure that was counted.
-pub struct Failure {
-    /// The user is locked now.
-    pub locked: Option<Event>,
-    /// There were so many that the set is to be removed.
-    pub last: bool,
 }
 
 statement! {
@@ -45,8 +40,9 @@ statement! {
     (user_id: &'a UserId)
     ["SELECT "]
     => AccountRow {
-        set_no: Option<i32>, locked_until: Option<Timestamp>, place: Place = "ctid", failures: i32, unused: i16,
-        burned: Vec<u8>, ..facts: Stored = [facts!(names)]
+        set_no: Option<i32>, failures: i32, failures_at_lock: i32, locked_until: Option<Timestamp>, mark: Option<i64>,
+        last_used_at: Option<Timestamp>, place: Place = "ctid", unused: i16, burned: Vec<u8>,
+        ..facts: Stored = [facts!(names)]
     }
     [" FROM backup_codes.account WHERE user_id = $user_id"]
 }
@@ -58,100 +54,120 @@ pub fn account(user_id: &UserId) -> Result<Option<Account>> {
     if !settings::opens(set.facts.key_id) {
         return Ok(None);
     }
+    let known = Known {
+        failures: row.failures,
+        failures_at_lock: row.failures_at_lock,
+        locked_until: row.locked_until.map(|at| at.0),
+        mark: row.mark,
+    };
     Ok(Some(Account {
         set,
-        locked_until: row.locked_until,
+        known,
         burned: Burned(row.burned),
+        last_used_at: row.last_used_at,
         place: row.place,
-        failures: row.failures,
         unused: row.unused,
     }))
 }
 
 statement! {
-    /// A plain read: [`CountConsumed`] decides.
+    /// Holds the row as it was read: one that has changed since is not found, or gives 40001, at the isolation level of the caller.
+    HoldAccount<'a>: User, Fresh
+    (user_id: &'a UserId, place: Option<Place>)
+    ["SELECT "]
+    => HeldAccount { failures: i32 }
+    [" FROM backup_codes.account WHERE user_id = $user_id AND ctid = $place FOR NO KEY UPDATE"]
+}
+
+/// Takes the account row; whether it is still what was read. A user without one goes through the same statement.
+pub fn hold(user_id: &UserId, account: Option<&Account>) -> Result<bool> {
+    let held = HoldAccount { user_id, place: account.map(|account| account.place) }.first()?;
+    Ok(held.zip(account).is_some_and(|(held, account)| held.failures == account.known.failures))
+}
+
+statement! {
+    /// Decides: a code that is deleted was live. It writes the table of codes before it looks for one, so that it takes locks in the
+    /// order of REINDEX.
+    BurnCode<'a>: User, Fresh
+    (user_id: &'a UserId, set_no: i32, code_hash: CodeHash)
+    ["DELETE FROM backup_codes.code WHERE user_id = $user_id AND code_hash = $code_hash AND set_no = $set_no RETURNING "]
+    => BurnedCode { ordinal: i16 }
+    [""]
+}
+
+/// Burns a code, while its account is held; its ordinal, when it was live.
+pub fn burn(user_id: &UserId, set_no: i32, code_hash: &CodeHash) -> Result<Option<i16>> {
+    Ok((BurnCode { user_id, set_no, code_hash: *code_hash }).first()?.map(|code| code.ordinal))
+}
+
+statement! {
+    /// Looks for a code that stays. An UPDATE, for the order of locks: see [`BurnCode`].
     FindCode<'a>: User, Fresh
     (user_id: &'a UserId, set_no: i32, code_hash: CodeHash)
-    ["SELECT "]
-    => FoundCode { ordinal: i16, place: Place = "ctid" }
-    [" FROM backup_codes.code WHERE user_id = $user_id AND code_hash = $code_hash AND set_no = $set_no"]
+    ["UPDATE backup_codes.code SET ordinal = ordinal
+       WHERE user_id = $user_id AND code_hash = $code_hash AND set_no = $set_no"]
 }
 
-/// The ordinal and the row of an unburned code of the set.
-pub fn find(user_id: &UserId, set_no: i32, code_hash: &CodeHash) -> Result<Option<FoundCode>> {
-    FindCode { user_id, set_no, code_hash: *code_hash }.first()
+/// Whether there is such a code of an expired or pending set, while its account is held.
+pub fn is_there(user_id: &UserId, set_no: i32, code_hash: &CodeHash) -> bool {
+    FindCode { user_id, set_no, code_hash: *code_hash }.run() > 0
 }
 
 statement! {
-    /// Decides about a code that was found: the condition is checked on the row that is there once its lock is held. A code of a
-    /// set is live as long as no other code of it has been consumed since it was found, which the number of unused ones tells.
     CountConsumed<'a>: User, Fresh
-    (user_id: &'a UserId, place: Place, set_no: i32, unused: i16, at: Timestamp, ordinal: i16, code_hash: CodeHash)
+    (user_id: &'a UserId, place: Place, at: Timestamp, ordinal: i16, code_hash: CodeHash, mark: Option<i64>)
     ["UPDATE backup_codes.account
-         SET unused = $unused - 1, failures = 0, locked_until = NULL, last_used_at = $at,
+         SET unused = unused - 1, failures = 0, failures_at_lock = 0, locked_until = NULL, mark = $mark, last_used_at = $at,
              burned = burned || int2send($ordinal) || $code_hash
-       WHERE user_id = $user_id AND ctid = $place AND set_no = $set_no AND unused = $unused
-         AND (expires_at IS NULL OR expires_at > $at) AND (locked_until IS NULL OR locked_until <= $at)"]
+       WHERE user_id = $user_id AND ctid = $place AND unused > 0"]
 }
 
-statement! {
-    BurnCode<'a>: User, Fresh
-    (user_id: &'a UserId, place: Place, code_hash: CodeHash)
-    ["DELETE FROM backup_codes.code WHERE user_id = $user_id AND ctid = $place AND code_hash = $code_hash"]
-}
-
-/// Consumes a code that was found: writes the account, deletes the code, inserts the event. None when the set has expired, or
-/// the account has changed since it was read.
-pub fn consume(
+/// Writes that a code was burned into the account that is held, and tells it. Raises XX001 when the account counts no code that is
+/// left, and 40001 when it cannot be written.
+pub fn count_consumed(
     user_id: &UserId,
     account: &Account,
-    code_hash: &CodeHash,
-    code: FoundCode,
+    (ordinal, code_hash): (i16, &CodeHash),
+    mark: Option<i64>,
     at: Timestamp,
-) -> Result<Option<Event>> {
+) -> Result<Event> {
     let &Account { place, unused, set: CodeSet { set_no, .. }, .. } = account;
-    let FoundCode { ordinal, place: code } = code;
-    if (CountConsumed { user_id, place, set_no, unused, at, ordinal, code_hash: *code_hash }).run() == 0 {
-        return Ok(None);
+    if unused <= 0 {
+        return Err(Error::Damaged("a code was there that its account does not count"));
     }
-    if (BurnCode { user_id, place: code, code_hash: *code_hash }).run() != 1 {
-        return Err(Error::Damaged("a code was gone that its account still had"));
+    if (CountConsumed { user_id, place, at, ordinal, code_hash: *code_hash, mark }).run() == 0 {
+        return Err(Error::Contended);
     }
     let news = News { ordinal: Some(ordinal), ..News::of_active(Kind::Used, set_no, unused - 1) };
-    news.insert(user_id, at).map(Some)
+    news.insert(user_id, at)
 }
 
 statement! {
-    /// Counts a failure and locks the user when it is their turn, unless the account has changed in any way that matters since it
-    /// was read: then the attempt begins anew.
     CountFailure<'a>: User, Fresh
-    (user_id: &'a UserId, place: Option<Place>, set_no: i32, unused: i16, at: Timestamp, failures: i32,
-     locked_until: Option<Timestamp>)
-    ["UPDATE backup_codes.account SET failures = $failures, locked_until = coalesce($locked_until, locked_until)
-       WHERE user_id = $user_id AND ctid = $place AND set_no = $set_no AND unused = $unused AND failures = $failures - 1
-         AND (locked_until IS NULL OR locked_until <= $at)"]
+    (user_id: &'a UserId, place: Option<Place>, failures: i32, failures_at_lock: i32, locked_until: Option<Timestamp>,
+     mark: Option<i64>)
+    ["UPDATE backup_codes.account
+         SET failures = $failures, failures_at_lock = $failures_at_lock, locked_until = $locked_until, mark = $mark
+       WHERE user_id = $user_id AND ctid = $place"]
 }
 
-/// Counts a failed attempt and locks the user when it is their turn. None when the account has changed since it was read. A user
-/// without one, whose set is nobody's, goes through the same statement.
-pub fn count_failure(
-    user_id: &UserId,
-    set_no: i32,
-    account: Option<&Account>,
-    at: Timestamp,
-) -> Result<Option<Failure>> {
-    let failures = account.map_or(0, |account| account.failures) + 1;
-    let unused = account.map_or(0, |account| account.unused);
-    let last = failures >= settings::disable_after();
-    let locks = failures % settings::max_failures() == 0 && !last;
-    let locked_until = locks.then(|| settings::locked_until(at));
-    let place = account.map(|account| account.place);
-    if (CountFailure { user_id, place, set_no, unused, at, failures, locked_until }).run() == 0 {
-        return Ok(None);
+/// Writes a failure into the account that is held. Raises 40001 when it cannot be written.
+pub fn count_failure(user_id: &UserId, account: &Account, wrong: &Wrong) -> Result<()> {
+    let &Wrong { failures, failures_at_lock, mark, .. } = wrong;
+    let (place, locked_until) = (Some(account.place), wrong.locked_until.map(Timestamp));
+    match (CountFailure { user_id, place, failures, failures_at_lock, locked_until, mark }).run() {
+        0 => Err(Error::Contended),
+        _ => Ok(()),
     }
-    let locked = locks.then(|| {
-        let news = News::of_active(Kind::Locked, set_no, unused);
-        News { reason: Some(Reason::Failures), ..news }.insert(user_id, at)
-    });
-    Ok(Some(Failure { locked: locked.transpose()?, last }))
+}
+
+/// What a wrong code of an account costs, for a user who has none.
+pub fn count_nobodys_failure(user_id: &UserId) {
+    CountFailure { user_id, place: None, failures: 0, failures_at_lock: 0, locked_until: None, mark: None }.run();
+}
+
+/// Tells that the user is locked.
+pub fn tell_locked(user_id: &UserId, account: &Account, at: Timestamp) -> Result<Event> {
+    let news = News::of_active(Kind::Locked, account.set.set_no, account.unused);
+    News { reason: Some(Reason::Failures), ..news }.insert(user_id, at)
 }

@@ -18,6 +18,11 @@ impl Burned {
         self.codes().any(|(_, burned)| burned == hash)
     }
 
+    /// The one that was consumed last.
+    pub fn last(&self) -> Option<CodeHash> {
+        self.codes().last().and_then(|(_, burned)| burned.try_into().ok())
+    }
+
     /// Their ordinals, ascending.
     pub fn ordinals(&self) -> Vec<i32> {
         let ordinal = |bytes: &[u8]| i32::from(i16::from_be_bytes([bytes[0], bytes[1]]));

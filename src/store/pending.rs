@@ -1,9 +1,11 @@
 //! What becomes of a pending set.
 
+use backup_codes_core::throttle::{Known, Wrong};
 use uuid::Uuid;
 
 use super::event::{Act, Told, act, insert_event, told};
 use super::facts::{Stored, facts};
+use super::mark::acquit;
 use super::sets::CodeSet;
 use super::statement::{Statement, statement};
 use crate::events::{Event, Kind, Reason, new_id};
@@ -31,30 +33,27 @@ statement! {
     ReadPending<'a>: User, Fresh
     (user_id: &'a UserId)
     ["SELECT "]
-    => PendingRow { set_no: i32, ..facts: Stored = [facts!(names)] }
+    => PendingRow { set_no: i32, failures: i32, mark: Option<i64>, ..facts: Stored = [facts!(names)] }
     [" FROM backup_codes.pending_set WHERE user_id = $user_id"]
 }
 
-/// The pending set; None also for one that opens nothing, since every set needs a key. To be read after [`take`].
-pub fn pending(user_id: &UserId) -> Result<Option<CodeSet>> {
+/// The pending set, and what its row knows of wrong proofs; None also for one that opens nothing, since every set needs a key. To be read after [`take`].
+pub fn pending(user_id: &UserId) -> Result<Option<(CodeSet, Known)>> {
     let Some(row) = (ReadPending { user_id }).first()? else { return Ok(None) };
-    let set = CodeSet::read(Some(row.set_no), row.facts)?;
-    Ok(set.filter(|set| settings::opens(set.facts.key_id)))
+    let known = Known { failures: row.failures, mark: row.mark, ..Known::default() };
+    let set = CodeSet::read(Some(row.set_no), row.facts)?.filter(|set| settings::opens(set.facts.key_id));
+    Ok(set.map(|set| (set, known)))
 }
 
 statement! {
-    /// Counts a wrong proof of a pending set.
     CountProof<'a>: User, Fresh
-    (user_id: &'a UserId, max_failures: i32)
-    ["UPDATE backup_codes.pending_set SET failures = failures + 1 WHERE user_id = $user_id RETURNING "]
-    => CountedProof { last: bool = "failures >= $max_failures" }
-    [""]
+    (user_id: &'a UserId, failures: i32, mark: Option<i64>)
+    ["UPDATE backup_codes.pending_set SET failures = $failures, mark = $mark WHERE user_id = $user_id"]
 }
 
-/// Counts a wrong proof; whether there were so many that the pending set is to be dropped. To be called after [`take`].
-pub fn count_proof(user_id: &UserId) -> Result<bool> {
-    let counted = CountProof { user_id, max_failures: settings::max_failures() }.first()?;
-    Ok(counted.is_some_and(|counted| counted.last))
+/// Writes a wrong proof into the row of the pending set. To be called after [`take`].
+pub fn count_proof(user_id: &UserId, wrong: &Wrong) {
+    CountProof { user_id, failures: wrong.failures, mark: wrong.mark }.run();
 }
 
 statement! {
@@ -67,7 +66,7 @@ statement! {
       ), confirmed AS (
         UPDATE backup_codes.account AS a
            SET set_no = p.set_no, replaced_set_no = a.set_no, confirmed_at = $at, last_used_at = NULL, locked_until = NULL,
-               failures = 0, unused = p.total, burned = '', ", facts!(set_pending), "
+               failures = 0, failures_at_lock = 0, unused = p.total, burned = '', ", facts!(set_pending), "
           FROM pending AS p
          WHERE a.user_id = $user_id
         RETURNING a.set_no, a.unused
@@ -83,6 +82,7 @@ statement! {
 pub fn confirm(user_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
     let event_id = new_id(at)?;
     let row = Confirm { user_id, event_id, low_limit: settings::low(), act: Act::at(at) }.first()?;
+    acquit(user_id);
     Ok(row.map(|row| row.told.event(event_id, Kind::Confirmed, user_id, at)))
 }
 

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::event::{Act, Told, act, insert_event, told};
+use super::mark::acquit;
 use super::statement::{Statement, statement};
 use crate::events::{Event, Kind, new_id};
 use crate::pg::clock::Timestamp;
@@ -15,7 +16,7 @@ macro_rules! no_set {
     () => {
         concat!(
             "set_no = NULL, replaced_set_no = NULL, confirmed_at = NULL, last_used_at = NULL, locked_until = NULL,
-             failures = 0, unused = 0, burned = '', ",
+             failures = 0, failures_at_lock = 0, unused = 0, burned = '', ",
             $crate::store::facts::facts!(set_null)
         )
     };
@@ -44,6 +45,7 @@ statement! {
 pub fn remove_active(user_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
     let event_id = new_id(at)?;
     let row = RemoveActive { user_id, event_id, low_limit: settings::low(), act: Act::at(at) }.first()?;
+    acquit(user_id);
     Ok(row.map(|row| row.told.event(event_id, Kind::Disabled, user_id, at)))
 }
 
@@ -73,5 +75,6 @@ statement! {
 pub fn disable(user_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
     let event_id = new_id(at)?;
     let row = Disable { user_id, event_id, low_limit: settings::low(), act: Act::at(at) }.first()?;
+    acquit(user_id);
     Ok(row.map(|row| row.told.event(event_id, Kind::Disabled, user_id, at)))
 }

@@ -12,6 +12,7 @@ use super::statement::{Statement, statement};
 use crate::events::{Event, Kind};
 use crate::pg::clock::Timestamp;
 use crate::pg::error::{Error, Result};
+use crate::throttle::{Known, Odometer};
 use crate::user_id::UserId;
 
 statement! {
@@ -19,37 +20,37 @@ statement! {
     (user_id: &'a UserId)
     ["DELETE FROM backup_codes.account WHERE user_id = $user_id RETURNING "]
     => RemovedAccount {
-        set_counter: i32, set_no: Option<i32>, replaced_set_no: Option<i32>, failures: i32, unused: i16,
-        confirmed_at: Option<Timestamp>, last_used_at: Option<Timestamp>, locked_until: Option<Timestamp>, burned: Vec<u8>,
-        ..facts: Stored = [facts!(names)]
+        set_counter: i32, set_no: Option<i32>, replaced_set_no: Option<i32>, failures: i32, failures_at_lock: i32,
+        mark: Option<i64>, unused: i16, confirmed_at: Option<Timestamp>, last_used_at: Option<Timestamp>,
+        locked_until: Option<Timestamp>, burned: Vec<u8>, ..facts: Stored = [facts!(names)]
     }
     [""]
 }
 
 statement! {
     PutAccount<'a>: User, Fresh
-    (user_id: &'a UserId, set_counter: i32, set_no: Option<i32>, replaced_set_no: Option<i32>, failures: i32, unused: i16,
-     confirmed_at: Option<Timestamp>, last_used_at: Option<Timestamp>, locked_until: Option<Timestamp>, burned: &'a [u8];
+    (user_id: &'a UserId, set_counter: i32, set_no: Option<i32>, replaced_set_no: Option<i32>, failures: i32,
+     failures_at_lock: i32, mark: Option<i64>, unused: i16, confirmed_at: Option<Timestamp>, last_used_at: Option<Timestamp>, locked_until: Option<Timestamp>, burned: &'a [u8];
      ..facts: FactsOfOne)
-    ["INSERT INTO backup_codes.account (user_id, set_counter, set_no, replaced_set_no, failures, unused, confirmed_at, last_used_at,
-                                        locked_until, burned, ", facts!(names), ")
-      VALUES ($user_id, $set_counter, $set_no, $replaced_set_no, $failures, $unused, $confirmed_at, $last_used_at, $locked_until,
-              $burned, ", facts!(of_one), ")"]
+    ["INSERT INTO backup_codes.account (user_id, set_counter, set_no, replaced_set_no, failures, failures_at_lock, mark, unused,
+                                        confirmed_at, last_used_at, locked_until, burned, ", facts!(names), ")
+      VALUES ($user_id, $set_counter, $set_no, $replaced_set_no, $failures, $failures_at_lock, $mark, $unused, $confirmed_at,
+              $last_used_at, $locked_until, $burned, ", facts!(of_one), ")"]
 }
 
 statement! {
     RemovePending<'a>: User, Fresh
     (user_id: &'a UserId)
     ["DELETE FROM backup_codes.pending_set WHERE user_id = $user_id RETURNING "]
-    => RemovedPending { set_no: i32, failures: i32, ..facts: Stored = [facts!(names)] }
+    => RemovedPending { set_no: i32, failures: i32, mark: Option<i64>, ..facts: Stored = [facts!(names)] }
     [""]
 }
 
 statement! {
     PutPending<'a>: User, Fresh
-    (user_id: &'a UserId, set_no: i32, failures: i32; ..facts: FactsOfOne)
-    ["INSERT INTO backup_codes.pending_set (user_id, set_no, failures, ", facts!(names), ")
-      VALUES ($user_id, $set_no, $failures, ", facts!(of_one), ")"]
+    (user_id: &'a UserId, set_no: i32, failures: i32, mark: Option<i64>; ..facts: FactsOfOne)
+    ["INSERT INTO backup_codes.pending_set (user_id, set_no, failures, mark, ", facts!(names), ")
+      VALUES ($user_id, $set_no, $failures, $mark, ", facts!(of_one), ")"]
 }
 
 statement! {
@@ -111,23 +112,35 @@ pub fn rename(old_id: &UserId, new_id: &UserId, at: Timestamp) -> Result<Option<
         return Ok(None);
     }
 
-    let RemovedAccount { set_counter, set_no, replaced_set_no, failures, unused, .. } = account;
+    let RemovedAccount { set_counter, set_no, replaced_set_no, unused, .. } = account;
+    let known = Known {
+        failures: account.failures,
+        failures_at_lock: account.failures_at_lock,
+        locked_until: account.locked_until.map(|at| at.0),
+        mark: account.mark,
+    };
+    let known = Odometer::of_attempts(old_id).moved(&known, &Odometer::of_attempts(new_id), at);
     PutAccount {
         user_id: new_id,
         set_counter,
         set_no,
         replaced_set_no,
-        failures,
+        failures: known.failures,
+        failures_at_lock: known.failures_at_lock,
+        mark: known.mark,
         unused,
         confirmed_at: account.confirmed_at,
         last_used_at: account.last_used_at,
-        locked_until: account.locked_until,
+        locked_until: known.locked_until.map(Timestamp),
         burned: &account.burned,
         facts: account.facts.into(),
     }
     .run();
-    if let Some(RemovedPending { set_no, failures, facts }) = pending {
-        PutPending { user_id: new_id, set_no, failures, facts: facts.into() }.run();
+    if let Some(RemovedPending { set_no, failures, mark, facts }) = pending {
+        let known = Known { failures, mark, ..Known::default() };
+        let known = Odometer::of_proofs(old_id).moved(&known, &Odometer::of_proofs(new_id), at);
+        let Known { failures, mark, .. } = known;
+        PutPending { user_id: new_id, set_no, failures, mark, facts: facts.into() }.run();
     }
     let news = News::of_active(Kind::Renamed, set_no.unwrap_or_default(), unused);
     let event = News { set_no, low: news.low && set_no.is_some(), ..news }.insert(new_id, at)?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::array;
 use super::event::{Act, News, act, insert_event, is_low};
 use super::facts::{Facts, FactsOfMany, FactsOfOne, Stored, facts};
+use super::mark::{acquit, acquit_proofs};
 use super::statement::{Statement, statement};
 use super::value::{ByteaArray, IntegerArray, Raw, SmallintArray, TextArray, UuidArray};
 use crate::events::{Event, Kind, new_ids};
@@ -68,7 +69,7 @@ macro_rules! activate {
             " ON CONFLICT (user_id) DO UPDATE
                 SET set_counter = a.set_counter + 1, set_no = a.set_counter + 1, replaced_set_no = a.set_no,
                     confirmed_at = NULL, last_used_at = NULL, locked_until = NULL, failures = 0,
-                    unused = excluded.unused, burned = '', ",
+                    failures_at_lock = 0, unused = excluded.unused, burned = '', ",
             facts!(set_excluded),
             " RETURNING "
         )
@@ -105,6 +106,7 @@ statement! {
 /// Makes the set the user's active one; whatever they had is gone.
 pub fn replace(user_id: &UserId, set: &NewSet, at: Timestamp) -> Result<Option<Event>> {
     let Some(activated) = (Activate { user_id, facts: set.facts.stored().into() }).first()? else { return Ok(None) };
+    acquit(user_id);
     // The user's first set has nothing to clear away.
     if activated.set_no > 1 {
         Clear { user_id, kept_set_no: None, pending: true }.run();
@@ -165,6 +167,7 @@ pub fn replace_many(users: &[UserId], sets: &[NewSet], at: Timestamp) -> Result<
     let made: Option<Vec<(i32, Kind)>> = users.iter().map(|user_id| made.get(&user_id.stored).copied()).collect();
     let made = made.ok_or(Error::Damaged("an account was written and is not there"))?;
 
+    users.iter().for_each(acquit);
     let had: Vec<_> =
         users.iter().zip(&made).filter(|(_, (set_no, _))| *set_no > 1).map(|(user_id, _)| &*user_id.stored).collect();
     if !had.is_empty() {
@@ -222,7 +225,7 @@ statement! {
     (user_id: &'a UserId, set_no: i32; ..facts: FactsOfOne)
     ["INSERT INTO backup_codes.pending_set AS p (user_id, set_no, ", facts!(names), ")
       VALUES ($user_id, $set_no, ", facts!(of_one), ")
-      ON CONFLICT (user_id) DO UPDATE SET set_no = excluded.set_no, failures = 0, ", facts!(set_excluded)]
+      ON CONFLICT (user_id) DO UPDATE SET set_no = excluded.set_no, failures = 0, mark = NULL, ", facts!(set_excluded)]
 }
 
 /// Makes the set the user's pending one; a former pending set is gone, the active one stays.
@@ -234,6 +237,7 @@ pub fn prepare(user_id: &UserId, set: &NewSet, at: Timestamp) -> Result<Option<E
     }
     set.insert_codes(user_id, set_no);
     KeepPending { user_id, set_no, facts: set.facts.stored().into() }.run();
+    acquit_proofs(user_id);
     let news = News::of_active(Kind::Prepared, set_no, account.unused);
     let low = news.low && account.active_set_no.is_some();
     News { low, ..news }.insert(user_id, at).map(Some)

@@ -1,5 +1,7 @@
 //! What remaining and status read, on the snapshot of the calling statement.
 
+use backup_codes_core::throttle::Known;
+
 use super::burned::Burned;
 use super::statement::{Statement, statement};
 use crate::pg::clock::Timestamp;
@@ -37,8 +39,8 @@ pub struct Status {
     pub expires_at: Option<Timestamp>,
     /// When a code of it was last accepted.
     pub last_used_at: Option<Timestamp>,
-    /// Until when the user is locked.
-    pub locked_until: Option<Timestamp>,
+    /// What the row knows of a lock; None without a set.
+    pub known: Option<Known>,
     /// Ordinals of its burned codes, ascending.
     pub used: Vec<i32>,
 }
@@ -52,7 +54,7 @@ statement! {
         pending: bool = "p.user_id IS NOT NULL AND (p.expires_at IS NULL OR p.expires_at > clock_timestamp())",
         generated_at: Option<Timestamp> = "a.generated_at", confirmed_at: Option<Timestamp> = "a.confirmed_at",
         expires_at: Option<Timestamp> = "a.expires_at", last_used_at: Option<Timestamp> = "a.last_used_at",
-        locked_until: Option<Timestamp> = "CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END",
+        set_no: Option<i32> = "a.set_no", locked_until: Option<Timestamp> = "a.locked_until", mark: Option<i64> = "a.mark",
         burned: Vec<u8> = "a.burned", key_id: Option<i32> = "a.key_id", pending_key_id: Option<i32> = "p.key_id"
     }
     [" FROM backup_codes.account AS a
@@ -75,7 +77,11 @@ pub fn status(user_id: &UserId) -> Result<Option<Status>> {
         confirmed_at: row.confirmed_at,
         expires_at: row.expires_at,
         last_used_at: row.last_used_at,
-        locked_until: row.locked_until,
+        known: row.set_no.map(|_| Known {
+            locked_until: row.locked_until.map(|at| at.0),
+            mark: row.mark,
+            ..Known::default()
+        }),
         used: Burned(row.burned).ordinals(),
     }))
 }

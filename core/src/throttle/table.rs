@@ -128,8 +128,13 @@ impl Reading {
 /// Whether a guess may be evaluated.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The user is locked until then.
-    Locked(Time),
+    /// The user is locked.
+    Locked {
+        /// The end of the lock.
+        until: Time,
+        /// It begins with this look: nobody judged the failures that led to it.
+        late: bool,
+    },
     /// There were so many failures that the set must go; nothing is evaluated.
     Exhausted,
     /// It was charged. An error from here on leaves the charge.
@@ -312,12 +317,12 @@ impl<'a> Table<'a> {
         let spot = self.spot(tag, now);
         let mut standing = self.standing(&spot, known, now);
         if let Some(until) = standing.locked(now) {
-            return Verdict::Locked(until);
+            return Verdict::Locked { until, late: false };
         }
         if standing.overdue(limits) {
             let until = self.lock_late(&spot, limits);
             if ahead(until, now) {
-                return Verdict::Locked(until);
+                return Verdict::Locked { until, late: true };
             }
             standing.failures_at_lock = standing.failures;
             standing.locked_until = None;
@@ -338,7 +343,7 @@ impl<'a> Table<'a> {
         }
         if let (Spot::Cell(at), true) = (&spot, standing.failures >= limits.max_failures) {
             let until = self.cells.get(*at).map_or(now, |cell| cell.hot_until);
-            return Verdict::Locked(until);
+            return Verdict::Locked { until, late: false };
         }
         Verdict::Charged(Charge { standing, place: self.charge(spot, tag, base, limits, now) })
     }
@@ -573,7 +578,7 @@ pub fn unmetered_proof(known: &Known, limits: &Limits, now: Time) -> Verdict {
 fn unmetered(known: &Known, now: Time, limit: i32) -> Verdict {
     let standing = Standing::of(known, None, now);
     match standing.locked(now) {
-        Some(until) => Verdict::Locked(until),
+        Some(until) => Verdict::Locked { until, late: false },
         None if standing.exhausted(limit) => Verdict::Exhausted,
         None => Verdict::Charged(Charge { standing, place: Place::Unmetered }),
     }

@@ -88,7 +88,7 @@ fn charges_without_a_verdict_lock_from_the_last_one_on() {
     for now in 1..=5 {
         memory.charge(1, &Known::default(), now);
     }
-    assert!(matches!(memory.attempt(1, &Known::default(), 6), Verdict::Locked(905)));
+    assert!(matches!(memory.attempt(1, &Known::default(), 6), Verdict::Locked { until: 905, .. }));
     let charge = memory.charge(1, &Known::default(), 905);
     assert_eq!((charge.standing.failures, charge.standing.failures_at_lock), (5, 5));
     assert!(charge.standing.unrecorded_lock);
@@ -155,7 +155,10 @@ fn the_odometer_of_a_locked_user_is_kept_as_long_as_the_lock() {
     for _ in 0..5 {
         memory.charge(0, &Known::default(), 1);
     }
-    assert!(matches!(memory.table().attempt(tag(0), 1, &Known::default(), &longer, 2), Verdict::Locked(5001)));
+    assert!(matches!(
+        memory.table().attempt(tag(0), 1, &Known::default(), &longer, 2),
+        Verdict::Locked { until: 5001, .. }
+    ));
     for user in 1..40 {
         memory.guess_and_roll_back(user, 2000);
     }
@@ -224,7 +227,7 @@ fn without_memory_the_row_alone_decides() {
     assert_eq!(charge.wrong(&LIMITS, 1).consequence, Consequence::Lock(901));
     assert_eq!(charge.mark_when_right(), None);
     let locked = Known { locked_until: Some(901), ..row };
-    assert!(matches!(unmetered_attempt(&locked, &LIMITS, 900), Verdict::Locked(901)));
+    assert!(matches!(unmetered_attempt(&locked, &LIMITS, 900), Verdict::Locked { until: 901, .. }));
     assert!(matches!(unmetered_proof(&Known { failures: 5, ..row }, &LIMITS, 1), Verdict::Exhausted));
 }
 
