@@ -57,6 +57,7 @@ fn the_reference_lists_every_error_with_its_sqlstate_and_hint_and_no_other() {
         Error::TriggerColumn(_) => Error::TriggerColumn("id".into()),
         Error::TriggerColumnType(_) => Error::TriggerColumnType("id".into()),
         Error::InTransaction => Error::InTransaction,
+        Error::Contended => Error::Contended,
         Error::Damaged(_) => Error::Damaged("it is"),
     };
     let mut rows = rows();
