@@ -334,7 +334,7 @@ CREATE FUNCTION @extschema@.backup_codes_remaining(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_remaining_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_remaining(bigint) IS
-  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+  'Issuer, verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id uuid)
   RETURNS integer
@@ -342,7 +342,7 @@ CREATE FUNCTION @extschema@.backup_codes_remaining(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_remaining_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_remaining(uuid) IS
-  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+  'Issuer, verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id text)
   RETURNS integer
@@ -350,7 +350,7 @@ CREATE FUNCTION @extschema@.backup_codes_remaining(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_remaining_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_remaining(text) IS
-  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+  'Issuer, verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id bigint)
   RETURNS TABLE (
@@ -361,7 +361,7 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(bigint) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'Issuer, verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
@@ -373,7 +373,7 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(uuid) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'Issuer, verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
@@ -385,7 +385,7 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(text) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'Issuer, verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT 100, lease interval DEFAULT '1 minute')
@@ -423,7 +423,7 @@ CREATE FUNCTION @extschema@.backup_codes_forget_user()
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_forget_user';
 COMMENT ON FUNCTION @extschema@.backup_codes_forget_user() IS
-  'Issuer. Trigger function, AFTER DELETE FOR EACH ROW on the application''s users table: removes account, codes and '
+  'Registrar. Trigger function, AFTER DELETE FOR EACH ROW on the application''s users table: removes account, codes and '
   'events of the user whose id stands in the named column, several joined with a colon. Columns: smallint, integer, '
   'bigint, uuid, text, varchar, char. Errors: 39P01, 22023, 42703, 42804.';
 
