@@ -268,6 +268,33 @@ COMMENT ON FUNCTION @extschema@.backup_codes_disable(text, text) IS
   'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise '
   'false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
+CREATE FUNCTION @extschema@.backup_codes_unlock(user_id bigint)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_unlock_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_unlock(bigint) IS
+  'Issuer. Ends the lock of a user and forgets the failures; the codes stay. Whether the user was locked. Errors: 22004, '
+  '22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_unlock(user_id uuid)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_unlock_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_unlock(uuid) IS
+  'Issuer. Ends the lock of a user and forgets the failures; the codes stay. Whether the user was locked. Errors: 22004, '
+  '22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_unlock(user_id text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_unlock_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_unlock(text) IS
+  'Issuer. Ends the lock of a user and forgets the failures; the codes stay. Whether the user was locked. Errors: 22004, '
+  '22021, 22023, 25006.';
+
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
   RETURNS boolean
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000

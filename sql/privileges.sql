@@ -20,6 +20,7 @@ SELECT d.duty, 'EXECUTE', format('FUNCTION %s', p.oid::regprocedure), p.proacl
          ('backup_codes_cancel', '{issuer}'),
          ('backup_codes_regenerate', '{issuer}'),
          ('backup_codes_disable', '{issuer}'),
+         ('backup_codes_unlock', '{issuer}'),
          ('backup_codes_consume', '{verifier}'),
          ('backup_codes_attempt', '{verifier}'),
          ('backup_codes_remaining', '{issuer,verifier}'),

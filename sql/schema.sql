@@ -109,7 +109,9 @@ SELECT a.user_id,
        a.expires_at,
        a.last_used_at,
        a.failures,
-       CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END AS locked_until,
+       -- A lock that ends more than two days ahead was set by a clock that was wrong, and does not count.
+       CASE WHEN a.locked_until > clock_timestamp() AND a.locked_until <= clock_timestamp() + interval '48 hours'
+            THEN a.locked_until END AS locked_until,
        CASE a.alphabet WHEN 'b' THEN 'base32' WHEN 'h' THEN 'hex' WHEN 'd' THEN 'decimal' END AS alphabet,
        a.length::integer AS length,
        CASE a.scheme WHEN 's' THEN 'sha256' WHEN 'a' THEN 'argon2id' END AS scheme,

@@ -23,6 +23,8 @@ pub enum Kind {
     Used,
     /// Too many failures in a row: every attempt is refused for a while.
     Locked,
+    /// A lock was ended, or failures were forgiven.
+    Unlocked,
     /// Everything was removed at the user's or the application's request.
     Disabled,
     /// Sets were removed by an operator.
@@ -40,6 +42,7 @@ impl Kind {
             Self::Cancelled => "cancelled",
             Self::Used => "used",
             Self::Locked => "locked",
+            Self::Unlocked => "unlocked",
             Self::Disabled => "disabled",
             Self::Revoked => "revoked",
         }

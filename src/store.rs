@@ -20,6 +20,7 @@ mod removal;
 mod sets;
 mod shown;
 pub mod statement;
+mod unlock;
 pub mod value;
 
 pub use attempts::{Failure, account, consume, count_failure, find};
@@ -33,3 +34,4 @@ pub use removal::{disable, forget, remove_active};
 pub use sets::{CodeSet, NewSet, prepare, replace, replace_many};
 pub use shown::{remaining, status};
 pub use statement::connected;
+pub use unlock::unlock;

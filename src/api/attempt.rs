@@ -126,7 +126,9 @@ fn decide(user_id: &UserId, input: &str) -> Result<Outcome> {
         pgrx::check_for_interrupts!();
         let account = store::account(user_id)?;
         let now = clock::now();
-        if let Some(until) = account.as_ref().and_then(|account| account.locked_until).filter(|at| *at > now) {
+        if let Some(until) =
+            account.as_ref().and_then(|account| account.locked_until).filter(|until| until.is_ahead(now))
+        {
             return Ok(Outcome::Locked(until));
         }
         let CodeSet { set_no, facts } = account.as_ref().map_or_else(nobodys_set, |account| account.set.clone());

@@ -79,6 +79,13 @@ pub fn find(user_id: &UserId, set_no: i32, code_hash: &CodeHash) -> Result<Optio
     FindCode { user_id, set_no, code_hash: *code_hash }.first()
 }
 
+/// No lock holds at `$at`, as [`is_ahead`](Timestamp::is_ahead) judges it.
+macro_rules! not_locked {
+    () => {
+        "(locked_until IS NULL OR locked_until <= $at OR locked_until > $at + interval '48 hours')"
+    };
+}
+
 statement! {
     /// Decides about a code that was found: the condition is checked on the row that is there once its lock is held. A code of a
     /// set is live as long as no other code of it has been consumed since it was found, which the number of unused ones tells.
@@ -88,7 +95,7 @@ statement! {
          SET unused = $unused - 1, failures = 0, locked_until = NULL, last_used_at = $at,
              burned = burned || int2send($ordinal) || $code_hash
        WHERE user_id = $user_id AND ctid = $place AND set_no = $set_no AND unused = $unused
-         AND (expires_at IS NULL OR expires_at > $at) AND (locked_until IS NULL OR locked_until <= $at)"]
+         AND (expires_at IS NULL OR expires_at > $at) AND ", not_locked!()]
 }
 
 statement! {
@@ -126,7 +133,7 @@ statement! {
      locked_until: Option<Timestamp>)
     ["UPDATE backup_codes.account SET failures = $failures, locked_until = coalesce($locked_until, locked_until)
        WHERE user_id = $user_id AND ctid = $place AND set_no = $set_no AND unused = $unused AND failures = $failures - 1
-         AND (locked_until IS NULL OR locked_until <= $at)"]
+         AND ", not_locked!()]
 }
 
 /// Counts a failed attempt and locks the user when it is their turn. None when the account has changed since it was read. A user

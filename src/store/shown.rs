@@ -2,7 +2,7 @@
 
 use super::burned::Burned;
 use super::statement::{Statement, statement};
-use crate::pg::clock::Timestamp;
+use crate::pg::clock::{self, Timestamp};
 use crate::pg::error::Result;
 use crate::user_id::UserId;
 
@@ -51,7 +51,7 @@ statement! {
         pending: bool = "p.user_id IS NOT NULL AND (p.expires_at IS NULL OR p.expires_at > clock_timestamp())",
         generated_at: Option<Timestamp> = "a.generated_at", confirmed_at: Option<Timestamp> = "a.confirmed_at",
         expires_at: Option<Timestamp> = "a.expires_at", last_used_at: Option<Timestamp> = "a.last_used_at",
-        locked_until: Option<Timestamp> = "CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END",
+        locked_until: Option<Timestamp> = "a.locked_until",
         burned: Vec<u8> = "a.burned"
     }
     [" FROM backup_codes.account AS a
@@ -70,7 +70,7 @@ pub fn status(user_id: &UserId) -> Result<Option<Status>> {
         confirmed_at: row.confirmed_at,
         expires_at: row.expires_at,
         last_used_at: row.last_used_at,
-        locked_until: row.locked_until,
+        locked_until: row.locked_until.filter(|until| until.is_ahead(clock::now())),
         used: Burned(row.burned).ordinals(),
     }))
 }

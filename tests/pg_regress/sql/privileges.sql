@@ -50,7 +50,7 @@ CREATE TABLE statement (n serial, statement text);
 INSERT INTO statement (statement) VALUES
   ('SELECT backup_codes_generate(1)'), ('SELECT backup_codes_prepare(1)'), ('SELECT backup_codes_confirm(1, ''x'')'),
   ('SELECT backup_codes_confirm(1)'), ('SELECT backup_codes_cancel(1)'), ('SELECT backup_codes_regenerate(1, ''x'')'),
-  ('SELECT backup_codes_disable(1)'), ('SELECT backup_codes_disable(1, ''x'')'),
+  ('SELECT backup_codes_disable(1)'), ('SELECT backup_codes_disable(1, ''x'')'), ('SELECT backup_codes_unlock(1)'),
   ('CREATE TEMPORARY TABLE u (id int); CREATE TRIGGER t AFTER DELETE ON u FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(''id''); DROP TABLE u'),
   ('SELECT backup_codes_consume(1, ''x'')'), ('SELECT * FROM backup_codes_attempt(1, ''x'')'),
   ('SELECT backup_codes_remaining(1)'), ('SELECT * FROM backup_codes_status(1)'),
