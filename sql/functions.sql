@@ -269,6 +269,33 @@ COMMENT ON FUNCTION @extschema@.backup_codes_disable(text, text) IS
   'Issuer. Consumes one of the user''s own codes and, when it is accepted, removes everything the user has; otherwise '
   'false. Errors: 22004, 22021, 22023, 25006, 53200, and those of a key file: F0000, 55000, 58P01, 42501, 58030.';
 
+CREATE FUNCTION @extschema@.backup_codes_unlock(user_id bigint)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_unlock_bigint';
+COMMENT ON FUNCTION @extschema@.backup_codes_unlock(bigint) IS
+  'Issuer. Ends the lock of a user and forgets the failures; the codes stay. Whether the user was locked. Errors: 22004, '
+  '22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_unlock(user_id uuid)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_unlock_uuid';
+COMMENT ON FUNCTION @extschema@.backup_codes_unlock(uuid) IS
+  'Issuer. Ends the lock of a user and forgets the failures; the codes stay. Whether the user was locked. Errors: 22004, '
+  '22021, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_unlock(user_id text)
+  RETURNS boolean
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_unlock_text';
+COMMENT ON FUNCTION @extschema@.backup_codes_unlock(text) IS
+  'Issuer. Ends the lock of a user and forgets the failures; the codes stay. Whether the user was locked. Errors: 22004, '
+  '22021, 22023, 25006.';
+
 CREATE FUNCTION @extschema@.backup_codes_consume(user_id bigint, code text)
   RETURNS boolean
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
@@ -338,7 +365,7 @@ CREATE FUNCTION @extschema@.backup_codes_remaining(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_remaining_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_remaining(bigint) IS
-  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+  'Issuer, verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id uuid)
   RETURNS integer
@@ -346,7 +373,7 @@ CREATE FUNCTION @extschema@.backup_codes_remaining(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_remaining_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_remaining(uuid) IS
-  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+  'Issuer, verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_remaining(user_id text)
   RETURNS integer
@@ -354,7 +381,7 @@ CREATE FUNCTION @extschema@.backup_codes_remaining(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_remaining_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_remaining(text) IS
-  'Verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
+  'Issuer, verifier. Unused codes of the user''s active, unexpired set; 0 for a user who has none. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id bigint)
   RETURNS TABLE (
@@ -365,7 +392,7 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id bigint)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_bigint';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(bigint) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'Issuer, verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
@@ -377,7 +404,7 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id uuid)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_uuid';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(uuid) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'Issuer, verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
@@ -389,7 +416,7 @@ CREATE FUNCTION @extschema@.backup_codes_status(user_id text)
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_status_text';
 COMMENT ON FUNCTION @extschema@.backup_codes_status(text) IS
-  'Verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
+  'Issuer, verifier. What a settings page shows of a user, always one row; used holds the ordinals (1 to total) of the burned '
   'codes, ascending. Works on a hot standby.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT 100, lease_for interval DEFAULT '1 minute')

@@ -2,6 +2,18 @@
 -- Names are resolved in pg_catalog alone, so that nothing in the target schema can be captured.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- Whoever names this schema for the functions made it before, and learns here that it is for the tables.
+DO $block$
+BEGIN
+  IF to_regnamespace('backup_codes') IS NOT NULL THEN
+    RAISE EXCEPTION 'schema "backup_codes" already exists'
+      USING ERRCODE = 'duplicate_schema',
+            HINT = 'The extension makes this schema for its tables. Drop it or rename it, and put the functions into another one: '
+                   'CREATE EXTENSION backup_codes SCHEMA public.';
+  END IF;
+END
+$block$;
+
 CREATE SCHEMA backup_codes;
 
 -- Columns stand in the order of their alignment, which saves up to 14 bytes a row; a format and a scheme are one letter, and
@@ -100,7 +112,9 @@ SELECT a.user_id,
        a.expires_at,
        a.last_used_at,
        a.failures,
-       CASE WHEN a.locked_until > clock_timestamp() THEN a.locked_until END AS locked_until,
+       -- A lock that ends more than two days ahead was set by a clock that was wrong, and does not count.
+       CASE WHEN a.locked_until > clock_timestamp() AND a.locked_until <= clock_timestamp() + interval '48 hours'
+            THEN a.locked_until END AS locked_until,
        CASE a.alphabet WHEN 'b' THEN 'base32' WHEN 'h' THEN 'hex' WHEN 'd' THEN 'decimal' END AS alphabet,
        a.length::integer AS length,
        CASE a.scheme WHEN 's' THEN 'sha256' WHEN 'a' THEN 'argon2id' END AS scheme,

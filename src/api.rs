@@ -7,4 +7,5 @@ pub mod generate;
 pub mod mailer;
 pub mod operator;
 pub mod status;
+pub mod unlock;
 pub mod user;

@@ -25,6 +25,8 @@ pub enum Kind {
     Locked,
     /// Everything of the user went over to another key.
     Renamed,
+    /// A lock was ended, or failures were forgiven.
+    Unlocked,
     /// Everything was removed at the user's or the application's request.
     Disabled,
     /// Sets were removed by an operator.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Used => "used",
             Self::Locked => "locked",
             Self::Renamed => "renamed",
+            Self::Unlocked => "unlocked",
             Self::Disabled => "disabled",
             Self::Revoked => "revoked",
         }

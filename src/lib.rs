@@ -43,6 +43,7 @@ pg::call::sql_functions! {
     api::generate::regenerate => backup_codes_regenerate (user);
     api::disable::disable => backup_codes_disable (user);
     api::disable::disable_gated => backup_codes_disable_gated (user);
+    api::unlock::unlock => backup_codes_unlock (user);
     api::attempt::consume => backup_codes_consume (user);
     api::attempt::attempt => backup_codes_attempt (user);
     api::status::remaining => backup_codes_remaining (user);

@@ -26,6 +26,7 @@ mod rename;
 mod sets;
 mod shown;
 pub mod statement;
+mod unlock;
 pub mod value;
 
 pub use arrivals::arrived_since;
@@ -46,3 +47,4 @@ pub use rename::{rename, require_vacant};
 pub use sets::{CodeSet, NewSet, prepare, replace, replace_many};
 pub use shown::{remaining, status};
 pub use statement::connected;
+pub use unlock::unlock;

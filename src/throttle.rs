@@ -82,11 +82,15 @@ impl Odometer {
         Standing::of(known, None, now.0).locked(now.0).or_else(in_memory).map(Timestamp)
     }
 
+    /// What row and odometer know together. To be called while the row is held.
+    pub fn standing(&self, known: &Known, now: Timestamp) -> Standing {
+        Standing::of(known, self.reading().as_ref(), now.0)
+    }
+
     /// Where a user goes on whose row moves to another key: what row and odometer know together, as a row that knows of all charges
     /// of the new key's odometer. To be called while the rows of both are held.
     pub fn moved(&self, known: &Known, to: &Self, now: Timestamp) -> Known {
-        let Standing { failures, failures_at_lock, locked_until, .. } =
-            Standing::of(known, self.reading().as_ref(), now.0);
+        let Standing { failures, failures_at_lock, locked_until, .. } = self.standing(known, now);
         // The row of this key goes, so that nobody needs its odometer once that is committed.
         self.mark();
         Known { failures, failures_at_lock, locked_until, mark: to.mark() }

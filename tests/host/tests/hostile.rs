@@ -95,7 +95,7 @@ BEGIN
       ('backup_codes_remaining', 'varchar'), ('backup_codes_status', 'varchar'), ('backup_codes_generate', 'varchar, int4, interval'),
       ('backup_codes_prepare', 'varchar, int4, interval'), ('backup_codes_confirm', 'varchar'), ('backup_codes_cancel', 'varchar'),
       ('backup_codes_disable', 'varchar'), ('backup_codes_grant', 'varchar, regrole'), ('backup_codes_grant', 'text, oid'),
-      ('backup_codes_revoke', 'text, text'), ('backup_codes_purge', 'interval, bool, int2'), ('duty_privileges', 'text'),
+      ('backup_codes_revoke', 'text, text'), ('backup_codes_purge', 'interval, bool, int2'), ('duty_privileges', ''),
       ('backup_codes_forget_user', 'text'), ('backup_codes_keys', 'int4')
     ) AS v (name, arguments)
   LOOP
@@ -530,7 +530,7 @@ fn holder_of_every_duty_can_attach_nothing_to_our_objects() {
         "CREATE CAST (bigint AS text) WITH INOUT",
         "CREATE TYPE public.base (INPUT = int4in, OUTPUT = int4out)",
         "CREATE OPERATOR CLASS public.mine DEFAULT FOR TYPE text USING btree AS OPERATOR 1 <, FUNCTION 1 bttextcmp(text, text)",
-        "SELECT backup_codes.duty_privileges('issuer')",
+        "SELECT backup_codes.duty_privileges()",
         "SELECT public.backup_codes_grant('issuer', CURRENT_USER::regrole)",
         "SET session_replication_role = replica",
     ] {
@@ -558,7 +558,7 @@ fn forget_user_runs_no_code_of_a_column_type() {
     let (database, role, mut attacker) = besieged(&server);
     let mut client = database.connect();
     client.batch_execute("CREATE EXTENSION backup_codes").expect("CREATE EXTENSION");
-    client.batch_execute(&format!("SELECT backup_codes_grant('issuer', '{role}')")).expect("grant");
+    client.batch_execute(&format!("SELECT backup_codes_grant('registrar', '{role}')")).expect("grant");
     client.generate("the victim");
     // A base type is a superuser's to make: as another extension may bring it along, with an output function that is SQL.
     client

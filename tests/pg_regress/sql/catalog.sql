@@ -103,20 +103,26 @@ SELECT m.object, d.description FROM member AS m JOIN pg_description AS d ON d.cl
 -- The overloads of a function are told the same.
 SELECT proname, pronargs, count(DISTINCT comment) AS comments FROM function
  GROUP BY 1, 2 HAVING count(DISTINCT comment) <> 1 ORDER BY 1;
--- The comment of a function names the duty that may call it. The hint of the error names every duty.
-CREATE FUNCTION duties() RETURNS SETOF text LANGUAGE plpgsql AS $$
+-- The comment of a function begins with the duties that may call it, in the order in which the hint of the error names them.
+CREATE FUNCTION duties() RETURNS TABLE (duty text, n bigint) LANGUAGE plpgsql AS $$
 DECLARE
   hint text;
 BEGIN
-  PERFORM backup_codes.duty_privileges('none');
+  PERFORM backup_codes_grant('none', CURRENT_USER::regrole);
 EXCEPTION WHEN invalid_parameter_value THEN
   GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN QUERY SELECT regexp_split_to_table(regexp_replace(hint, '^The duties are |\.$', '', 'g'), ', | and ');
+  RETURN QUERY SELECT * FROM regexp_split_to_table(regexp_replace(hint, '^The duties are |\.$', '', 'g'), ', | and ') WITH ORDINALITY;
 END
 $$;
 CREATE VIEW granted AS
-  SELECT d AS duty, substr(p, length('EXECUTE ON FUNCTION  '))::regprocedure AS function
-    FROM duties() AS d, backup_codes.duty_privileges(d) AS p WHERE p LIKE 'EXECUTE ON FUNCTION %';
-SELECT d AS duty, count(g.duty) AS functions FROM duties() AS d LEFT JOIN granted AS g ON g.duty = d GROUP BY d ORDER BY d;
-SELECT f.function, g.duty, f.comment FROM granted AS g JOIN function AS f ON f.oid = g.function
- WHERE f.comment NOT LIKE initcap(g.duty) || '. %' ORDER BY f.function::text COLLATE "C";
+  SELECT duty, substr(object, length('FUNCTION  '))::regprocedure AS function
+    FROM backup_codes.duty_privileges() WHERE object LIKE 'FUNCTION %';
+SELECT d.duty, count(g.duty) AS functions FROM duties() AS d LEFT JOIN granted AS g ON g.duty = d.duty GROUP BY d.duty ORDER BY d.duty;
+SELECT DISTINCT duty FROM backup_codes.duty_privileges() EXCEPT SELECT duty FROM duties();
+SELECT f.function, s.duties, f.comment
+  FROM function AS f
+ CROSS JOIN LATERAL (SELECT string_agg(g.duty, ', ' ORDER BY d.n) FROM granted AS g JOIN duties() AS d ON d.duty = g.duty
+                      WHERE g.function = f.oid) AS s (duties)
+ WHERE lower(split_part(f.comment, '. ', 1)) <> s.duties ORDER BY f.function::text COLLATE "C";
+-- What belongs to no duty is the owner's.
+SELECT f.function FROM function AS f WHERE NOT EXISTS (SELECT FROM granted AS g WHERE g.function = f.oid) ORDER BY f.function::text COLLATE "C";

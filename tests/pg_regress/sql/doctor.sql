@@ -113,7 +113,7 @@ SELECT has_schema_privilege('regress_auditor', 'backup_codes', 'USAGE')
   AND has_table_privilege('regress_auditor', 'backup_codes.events', 'SELECT') AS audits;
 
 -- function_privileges.
-GRANT EXECUTE ON FUNCTION backup_codes_consume(text, text), backup_codes.duty_privileges(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION backup_codes_consume(text, text), backup_codes.duty_privileges() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION backup_codes_consume(text, text) TO regress_reader;
 SELECT * FROM alarm;
 SELECT fixed('function_privileges');

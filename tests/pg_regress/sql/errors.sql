@@ -29,7 +29,7 @@ SELECT call, string_agg(state, ' ' ORDER BY n) AS states,
                 (SELECT (r.state, r.message, r.hint) FROM refusal(format('SELECT backup_codes_generate(%s)', b.id)) AS r)
                ) AS as_generate
   FROM unnest('{prepare(%s),"confirm(%s, ''x'')",confirm(%s),cancel(%s),"regenerate(%s, ''x'')",
-                disable(%s),"disable(%s, ''x'')"}'::text[]) AS call, bad_id AS b,
+                disable(%s),"disable(%s, ''x'')",unlock(%s)}'::text[]) AS call, bad_id AS b,
        refusal('SELECT backup_codes_' || format(call, id))
  GROUP BY call ORDER BY call;
 SELECT octet_length(user_id) FROM backup_codes.account ORDER BY 1;
@@ -101,7 +101,7 @@ SELECT (SELECT enabled FROM backup_codes_status(NULL::bigint)), (SELECT enabled 
        (SELECT enabled FROM backup_codes_status(NULL::text));
 -- Nor do functions of an issuer make a row for a stranger who has nothing.
 SELECT backup_codes_confirm('stranger', 'x'), backup_codes_confirm('stranger'), backup_codes_cancel('stranger'),
-       backup_codes_disable('stranger'), backup_codes_disable('stranger', 'x'),
+       backup_codes_disable('stranger'), backup_codes_disable('stranger', 'x'), backup_codes_unlock('stranger'),
        (SELECT count(*) FROM backup_codes_regenerate('stranger', 'x')) AS regenerated;
 -- Compressed and out of line, as a column holds it.
 CREATE TABLE kept (t text);
@@ -118,7 +118,7 @@ SELECT backup_codes_remaining(42), (SELECT count(*) FROM backup_codes.account WH
 BEGIN READ ONLY;
 SELECT call, state, message, hint
   FROM unnest('{generate(42),prepare(42),"confirm(42, ''x'')",confirm(42),cancel(42),"regenerate(42, ''x'')",
-                disable(42),"disable(42, ''x'')","consume(42, ''x'')","attempt(42, ''x'')",revoke_all(),purge()}'::text[]) AS call,
+                disable(42),"disable(42, ''x'')",unlock(42),"consume(42, ''x'')","attempt(42, ''x'')",revoke_all(),purge()}'::text[]) AS call,
        refusal('SELECT backup_codes_' || call);
 SELECT backup_codes_remaining(42), enabled FROM backup_codes_status(42);
 COMMIT;

@@ -151,7 +151,7 @@ SELECT r.state, r.message FROM refusal('SELECT backup_codes_forget_user()') AS r
 -- Hostile types: refused, and no code of theirs runs.
 CREATE ROLE regress_attacker;
 GRANT CREATE ON SCHEMA public TO regress_attacker;
-SELECT backup_codes_grant('issuer', 'regress_attacker');
+SELECT backup_codes_grant('registrar', 'regress_attacker');
 SELECT count(*) FROM backup_codes_generate('victim');
 SET ROLE regress_attacker;
 CREATE FUNCTION trap(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'ran as %', CASE current_user WHEN 'regress_attacker' THEN 'himself' ELSE 'owner' END; RETURN true; END $$;
@@ -167,7 +167,7 @@ SELECT r.state, r.message FROM unnest('{d,p,e}'::text[]) AS c,
   refusal(format('CREATE TRIGGER bad AFTER DELETE ON hostile FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(%L); DELETE FROM hostile', c)) AS r;
 -- Without EXECUTE on the trigger function nobody makes such a trigger, on a temporary table neither.
 RESET ROLE;
-SELECT backup_codes_revoke('issuer', 'regress_attacker');
+SELECT backup_codes_revoke('registrar', 'regress_attacker');
 SELECT backup_codes_grant('verifier', 'regress_attacker');
 SET ROLE regress_attacker;
 CREATE TEMPORARY TABLE victim (id text);

@@ -47,10 +47,10 @@ DROP OWNED BY regress_app;
 
 -- CREATE SCHEMA is plain: where a schema of that name is, whoever owns it, the install fails and leaves nothing.
 CREATE SCHEMA backup_codes AUTHORIZATION regress_app;
-\set VERBOSITY sqlstate
 CREATE EXTENSION backup_codes;
 CREATE EXTENSION backup_codes SCHEMA backup_codes;
 SELECT * FROM traces;
+\set VERBOSITY sqlstate
 DROP SCHEMA backup_codes;
 CREATE EXTENSION backup_codes SCHEMA backup_codes;
 CREATE EXTENSION backup_codes SCHEMA nowhere;

@@ -66,7 +66,7 @@ CREATE FUNCTION public.smallint_to_bytea(smallint) RETURNS bytea
 DO $$ BEGIN CREATE CAST (smallint AS bytea) WITH FUNCTION public.smallint_to_bytea(smallint) AS IMPLICIT; EXCEPTION
   WHEN duplicate_object THEN NULL; END $$;
 
-SELECT backup_codes_grant('issuer', 'regress_attacker'), backup_codes_grant('verifier', 'regress_attacker');
+SELECT count(backup_codes_grant(d, 'regress_attacker')) AS duties FROM unnest('{issuer,verifier,registrar}'::text[]) AS d;
 SELECT * FROM captured WHERE by_whom <> 'regress_attacker';
 
 -- The victim, whose codes the attacker must neither see nor change.
@@ -79,16 +79,12 @@ CREATE TEMPORARY TABLE code (user_id pg_catalog.text, code_hash bytea, set_no in
 CREATE TEMPORARY TABLE event (user_id pg_catalog.text);
 CREATE TEMPORARY TABLE pending_set (user_id pg_catalog.text);
 CREATE TEMPORARY VIEW taken AS SELECT 1 AS set_no;
-CREATE FUNCTION pg_temp.clock_timestamp() RETURNS pg_catalog.timestamptz
-  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp clock'); RETURN 'epoch'; END $$;
-CREATE FUNCTION pg_temp.int2send(smallint) RETURNS bytea
-  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp int2send'); RETURN '\x0000'; END $$;
-CREATE FUNCTION pg_temp.duty_privileges(pg_catalog.text) RETURNS SETOF pg_catalog.text
-  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('duty'); RETURN NEXT 'ALL ON SCHEMA backup_codes'; END $$;
-CREATE FUNCTION pg_temp.backup_codes_consume(user_id pg_catalog.text, code pg_catalog.text) RETURNS boolean
-  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('consume'); RETURN true; END $$;
-CREATE FUNCTION pg_temp.temp_equal(pg_catalog.text, pg_catalog.text) RETURNS boolean
-  LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp ='); RETURN true; END $$;
+CREATE FUNCTION pg_temp.clock_timestamp() RETURNS pg_catalog.timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp clock'); RETURN 'epoch'; END $$;
+CREATE FUNCTION pg_temp.int2send(smallint) RETURNS bytea LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp int2send'); RETURN '\x0000'; END $$;
+CREATE FUNCTION pg_temp.duty_privileges() RETURNS SETOF pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('duty'); RETURN NEXT 'ALL ON SCHEMA backup_codes'; END $$;
+CREATE FUNCTION pg_temp.change_privileges(pg_catalog._text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('change'); END $$;
+CREATE FUNCTION pg_temp.backup_codes_consume(user_id pg_catalog.text, code pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('consume'); RETURN true; END $$;
+CREATE FUNCTION pg_temp.temp_equal(pg_catalog.text, pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.trap('temp ='); RETURN true; END $$;
 CREATE OPERATOR pg_temp.= (FUNCTION = pg_temp.temp_equal, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text);
 CREATE TYPE public.key AS (id int);
 CREATE FUNCTION public.key_to_text(public.key) RETURNS pg_catalog.text
@@ -136,9 +132,7 @@ SELECT user_id, set_no FROM backup_codes.account ORDER BY user_id COLLATE "C";
 
 -- Every definer function has this path and no other setting.
 SELECT DISTINCT proconfig, prosecdef FROM pg_catalog.pg_proc WHERE proname LIKE 'backup\_codes\_%' AND prosecdef;
-SELECT proname, proconfig FROM pg_catalog.pg_proc
-  WHERE (proname LIKE 'backup\_codes\_%' OR proname OPERATOR(pg_catalog.=) 'duty_privileges'::name) AND NOT prosecdef
-    AND prolang <> 0 AND pronamespace <> pg_my_temp_schema() ORDER BY 1;
+SELECT proname, proconfig FROM pg_catalog.pg_proc WHERE (proname LIKE 'backup\_codes\_%' OR pronamespace OPERATOR(pg_catalog.=) 'backup_codes'::regnamespace) AND NOT prosecdef AND prolang <> 0 AND pronamespace <> pg_my_temp_schema() ORDER BY 1;
 
 SET client_min_messages = warning;
 DROP EXTENSION backup_codes CASCADE;
