@@ -109,12 +109,12 @@ impl Standing {
         let failed = Self { failures: self.failures.saturating_add(1), ..*self };
         let failures = failed.failures.saturating_sub(self.shared);
         let tries_left = limits.max_failures.saturating_sub(failed.since_lock()).max(0);
-        let consequence = if failed.exhausted(limits.disable_after) {
-            Consequence::Removal
+        let (consequence, tries_left) = if failed.exhausted(limits.disable_after) {
+            (Consequence::Removal, 0)
         } else if tries_left == 0 {
-            Consequence::Lock(now.saturating_add(limits.lockout))
+            (Consequence::Lock(now.saturating_add(limits.lockout)), 0)
         } else {
-            Consequence::None
+            (Consequence::None, tries_left)
         };
         let (failures_at_lock, locked_until) = match consequence {
             Consequence::Lock(until) => (failures, Some(until)),
@@ -141,7 +141,7 @@ pub struct Wrong {
     pub mark: Option<i64>,
     /// What the failure leads to.
     pub consequence: Consequence,
-    /// How many more failures lead to the next lock.
+    /// How many more failures lead to the next lock; 0 when the set goes.
     pub tries_left: i32,
 }
 
