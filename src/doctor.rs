@@ -215,9 +215,3 @@ fn counted(number: i64, noun: &str) -> String {
 fn alter_system(name: &str, value: &str) -> String {
     format!("ALTER SYSTEM SET {name} = {value};\nSELECT pg_reload_conf();")
 }
-
-/// The names of the checks, in their order, for the tests.
-#[cfg(any(test, feature = "pg_test"))]
-pub fn names() -> Vec<&'static str> {
-    checks().map(|check| check.name).collect()
-}

@@ -88,7 +88,7 @@ impl Notes {
     /// A savepoint of this level was released: what it noted belongs to what is around it.
     pub fn release_savepoint(&mut self, level: i32) {
         let parent = level.saturating_sub(1);
-        let notes = std::mem::replace(self, Self::new());
+        let notes = std::mem::take(self);
         for (note, at) in notes.into_iter() {
             self.add(note, at.min(parent));
         }
@@ -96,7 +96,7 @@ impl Notes {
 
     /// A savepoint of this level was rolled back: what it noted never happened to the rows.
     pub fn roll_back_savepoint(&mut self, level: i32) {
-        let notes = std::mem::replace(self, Self::new());
+        let notes = std::mem::take(self);
         for (note, at) in notes.into_iter().filter(|(_, at)| *at < level) {
             self.add(note, at);
         }
@@ -114,7 +114,7 @@ impl Notes {
 
     /// Takes all of them out.
     pub fn take(&mut self) -> impl Iterator<Item = Note> {
-        std::mem::replace(self, Self::new()).into_iter().map(|(note, _)| note)
+        std::mem::take(self).into_iter().map(|(note, _)| note)
     }
 }
 

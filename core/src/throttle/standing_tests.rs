@@ -125,7 +125,7 @@ fn a_tag_tells_databases_kinds_and_users_apart() {
 fn a_base_leaves_room_for_every_count_in_a_bigint() {
     for random in [0, 1, 1 << 62, u64::MAX] {
         let base = base(random);
-        assert!(base >= 1 << 32 && base < 1 << 62);
+        assert!((1 << 32..1 << 62).contains(&base));
         assert!(i64::try_from(base + u64::from(u32::MAX)).is_ok());
     }
 }
