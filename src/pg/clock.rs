@@ -13,10 +13,6 @@ use crate::pg::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
-/// Further ahead than this, in microseconds, nothing can be set that a clock decides: the longest lockout and the longest lease
-/// are a day, and this is that day again.
-const FAR: i64 = 2 * 86_400_000_000;
-
 impl Timestamp {
     /// PostgreSQL's '-infinity'.
     const MINUS_INFINITY: Self = Self(i64::MIN);
@@ -24,12 +20,6 @@ impl Timestamp {
     /// This many microseconds later.
     pub fn plus(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
-    }
-
-    /// Whether it is still to come. What is further ahead than anything that can be set was set by a clock that was wrong, and
-    /// does not count.
-    pub fn is_ahead(self, now: Self) -> bool {
-        self > now && self.since(now) <= FAR
     }
 
     /// Microseconds since another point in time, negative when that is later.
