@@ -61,12 +61,12 @@ SELECT * FROM guess('ann', :'stranger');
 -- A lock that ends more than two days ahead was set by a clock that was wrong: nobody sees it, it holds nobody, and unlock takes it.
 SELECT backup_codes_unlock('ann');
 SELECT code AS one FROM backup_codes_generate('ann', 3) AS code LIMIT 1 \gset
-UPDATE backup_codes.account SET locked_until = clock_timestamp() + interval '49 hours', failures = 3 WHERE user_id = 'ann';
+UPDATE backup_codes.account SET locked_until = clock_timestamp() + interval '49 hours', failures = 3, failures_at_lock = 3 WHERE user_id = 'ann';
 SELECT locked_until FROM backup_codes_status('ann');
 SELECT locked_until FROM backup_codes.overview WHERE user_id = 'ann';
 SELECT * FROM guess('ann', :'stranger');
 SELECT * FROM guess('ann', :'one');
-UPDATE backup_codes.account SET locked_until = clock_timestamp() + interval '49 hours', failures = 3 WHERE user_id = 'ann';
+UPDATE backup_codes.account SET locked_until = clock_timestamp() + interval '49 hours', failures = 3, failures_at_lock = 3 WHERE user_id = 'ann';
 SELECT backup_codes_unlock('ann');
 SELECT failures, locked_until FROM backup_codes.account WHERE user_id = 'ann';
 UPDATE backup_codes.account SET locked_until = clock_timestamp() + interval '47 hours' WHERE user_id = 'ann';
