@@ -34,7 +34,9 @@ BEGIN
                    ('verifier', 'backup_codes_consume'), ('verifier', 'backup_codes_attempt'),
                    ('verifier', 'backup_codes_remaining'), ('verifier', 'backup_codes_status'),
                    ('mailer', 'backup_codes_events_claim'), ('mailer', 'backup_codes_events_ack'),
-                   ('mailer', 'backup_codes_events_release'),
+                   ('mailer', 'backup_codes_events_release'), ('mailer', 'backup_codes_events_extend'),
+                   ('mailer', 'backup_codes_events_park'), ('mailer', 'backup_codes_events_backlog'),
+                   ('operator', 'backup_codes_events_unpark'),
                    ('operator', 'backup_codes_revoke_all'), ('operator', 'backup_codes_purge'),
                    ('operator', 'backup_codes_keys'), ('operator', 'backup_codes_doctor')) AS d (duty, function)
       JOIN pg_proc AS p ON p.proname = d.function

@@ -48,6 +48,10 @@ pg::call::sql_functions! {
     api::mailer::claim => backup_codes_events_claim;
     api::mailer::ack => backup_codes_events_ack;
     api::mailer::release => backup_codes_events_release;
+    api::mailer::extend => backup_codes_events_extend;
+    api::mailer::park => backup_codes_events_park;
+    api::mailer::backlog => backup_codes_events_backlog;
+    api::mailer::unpark => backup_codes_events_unpark;
     api::user::forget_user => backup_codes_forget_user;
     api::operator::revoke_all => backup_codes_revoke_all;
     api::operator::purge => backup_codes_purge;

@@ -25,7 +25,9 @@ pub mod value;
 pub use attempts::{Failure, account, consume, count_failure, find};
 pub use facts::Facts;
 pub use maintenance::{keys_in_use, purge, revoke_all};
-pub use outbox::{Lease, acknowledge, claim, release, waiting};
+pub use outbox::{Lease, acknowledge, backlog, claim, extend, park, release, unpark, waiting};
+#[cfg(any(test, feature = "pg_test"))]
+pub use outbox::claim_in_two_steps;
 pub use pending::{cancel, confirm, count_proof, pending, take};
 #[cfg(any(test, feature = "pg_test"))]
 pub use planner::SETTINGS as PLANNER_SETTINGS;

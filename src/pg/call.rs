@@ -132,6 +132,13 @@ impl Call {
         crate::pg::encoding::to_utf8(bytes).map(Zeroizing::new)
     }
 
+    /// The result NULL.
+    pub fn null(&self) -> pg_sys::Datum {
+        // SAFETY: PostgreSQL passed the structure for this call, and reads the flag when it returns.
+        unsafe { (*self.fcinfo).isnull = true };
+        pg_sys::Datum::null()
+    }
+
     /// Starts the result of a function that returns rows.
     pub fn rows(&self) -> Rows {
         // SAFETY: called once, from a set-returning function; the rows go where the caller's context lets them live.
