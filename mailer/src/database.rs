@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn what_leaves_the_machine_is_encrypted_or_said_not_to_be() {
-        let database = |url| Database::new(url, None, "", true);
+        fn database(url: &str) -> Result<Database, Failure> {
+            Database::new(url, None, "", true)
+        }
         for url in [
             "postgresql://m@/app",
             "host=/run/postgresql user=m",

@@ -16,6 +16,11 @@ use crate::outbox::Outbox;
 /// How long a delivery may wait to be told. So much is sent again when the process is killed.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// For how long of a lease mails are begun: the rest of it is for their way.
+fn begin_within(lease_for: Duration) -> Duration {
+    lease_for * 7 / 8
+}
+
 /// What is to be said about an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Word {
@@ -54,7 +59,7 @@ impl Desk {
     pub fn take(&mut self, id: Uuid, events: &[Uuid], asked: Instant) -> (Arc<Deadline>, HashSet<Uuid>) {
         let key = self.next;
         self.next += 1;
-        let deadline = Arc::new(Deadline::new(asked + self.lease_for));
+        let deadline = Arc::new(Deadline::new(asked + begin_within(self.lease_for)));
         let mut known = HashSet::new();
         let mut lease = Lease {
             id,
@@ -202,7 +207,7 @@ impl Desk {
             match outbox.extend(lease.id, &open, lease_for).await? {
                 Some(id) => {
                     lease.id = id;
-                    lease.deadline.set(asked + lease_for);
+                    lease.deadline.set(asked + begin_within(lease_for));
                 }
                 None => {
                     metrics.leases_lost.inc_by(open.len() as u64);

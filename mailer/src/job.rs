@@ -10,12 +10,9 @@ use uuid::Uuid;
 use crate::recipients::Recipient;
 use crate::templates::Facts;
 
-/// Until when a lease holds, by this machine's clock that never jumps. Others may have its events afterwards.
+/// Until when mails of a lease may be begun, by this machine's clock that never jumps.
 #[derive(Debug)]
 pub struct Deadline(Mutex<Instant>);
-
-/// No mail is begun so shortly before the end of its lease.
-const MARGIN: Duration = Duration::from_secs(5);
 
 impl Deadline {
     pub fn new(at: Instant) -> Self {
@@ -28,7 +25,7 @@ impl Deadline {
 
     /// Whether a mail may still be begun.
     pub fn holds(&self) -> bool {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now() + MARGIN
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) > Instant::now()
     }
 }
 
