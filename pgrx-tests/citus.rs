@@ -92,3 +92,31 @@ fn without_citus_plans_are_made_once() {
     assert_eq!(Spi::get_one::<bool>(&format!("SELECT backup_codes_consume('plain', '{code}')")).unwrap(), Some(true));
     assert_eq!((account.plan)().custom_plans(), 0);
 }
+
+/// Claims in two statements: how many, and with how many tries.
+fn claimed_in_two_steps(max_events: i32) -> Vec<i32> {
+    let now = crate::pg::clock::now();
+    let lease = crate::store::Lease { id: uuid::Uuid::from_u128(1), until: now.plus(60_000_000) };
+    let mut attempts = vec![];
+    crate::store::connected(|| {
+        crate::store::claim_in_two_steps(&lease, now, max_events, |event| {
+            // SAFETY: the column is an integer.
+            attempts.push(unsafe { i32::from_datum(event.attempts.0.unwrap(), false) }.unwrap());
+        })
+    })
+    .unwrap_or_else(|_| panic!("a claim"));
+    attempts
+}
+
+#[pg_test]
+fn in_two_steps_a_claim_takes_what_is_due_and_parks_what_was_tried_enough() {
+    for user in 1..=4 {
+        enrol(&format!("two-steps-{user}"));
+    }
+    Spi::run("UPDATE backup_codes.event SET attempts = 20 WHERE user_id = 'two-steps-1'").unwrap();
+    assert_eq!(claimed_in_two_steps(2), [1, 1]);
+    assert_eq!(claimed_in_two_steps(9), [1]);
+    assert_eq!(claimed_in_two_steps(9), [0; 0]);
+    let parked = "SELECT string_agg(user_id || ' ' || park_reason, ', ') FROM backup_codes.events WHERE delivery = 'parked'";
+    assert_eq!(one(parked).unwrap(), "two-steps-1 attempts");
+}

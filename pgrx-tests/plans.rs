@@ -100,7 +100,8 @@ fn every_statement_of_the_outbox_begins_at_the_index_of_what_waits() {
         let indexes = ["using event_waiting_idx", "on event_waiting_idx", "using event_pkey"];
         assert!(plan.contains("event_waiting_idx") && plan.replace("((", "(").contains("Index Cond: (due_at"), "{name}: {plan}");
         assert!(scans(&plan).all(|scan| scan.contains("Bitmap Heap") || indexes.iter().any(|i| scan.contains(i))), "{name}: {plan}");
-        assert!(!plan.contains("Sort"), "{name}: {plan}");
+        // A lease is put into order before it is locked; nothing else is sorted.
+        assert!(!plan.contains("Sort") || name == "LockHeld", "{name}: {plan}");
     }
 }
 

@@ -67,6 +67,7 @@ COMMENT ON COLUMN backup_codes.event.context IS 'The application''s own words ab
 COMMENT ON COLUMN backup_codes.event.due_at IS 'From when on the event can be claimed for delivery; NULL when it waits for nothing.';
 COMMENT ON COLUMN backup_codes.event.lease IS 'Lease under which a mailer holds the event, or held it when it has ended.';
 COMMENT ON COLUMN backup_codes.event.attempts IS 'How often it was claimed; NULL before the first time.';
+COMMENT ON COLUMN backup_codes.event.park_reason IS 'Why it is parked: what the mailer said, or attempts when it had all its tries.';
 COMMENT ON COLUMN backup_codes.event.delivered_at IS 'When its delivery was acknowledged.';
 
 COMMENT ON VIEW backup_codes.overview IS 'Auditor. One row for each user, without hashes, salts and keys.';
@@ -101,5 +102,6 @@ COMMENT ON COLUMN backup_codes.events.actor IS 'Database role that was logged in
 COMMENT ON COLUMN backup_codes.events.client_addr IS 'Address of its client.';
 COMMENT ON COLUMN backup_codes.events.context IS 'The application''s own words about it.';
 COMMENT ON COLUMN backup_codes.events.attempts IS 'How often the event was claimed for delivery.';
-COMMENT ON COLUMN backup_codes.events.delivery IS 'history, waiting, leased, parked or delivered.';
+COMMENT ON COLUMN backup_codes.events.delivery IS 'history, waiting, delayed, leased, parked or delivered.';
+COMMENT ON COLUMN backup_codes.events.park_reason IS 'Why it is parked.';
 COMMENT ON COLUMN backup_codes.events.delivered_at IS 'When its delivery was acknowledged.';

@@ -427,8 +427,8 @@ CREATE FUNCTION @extschema@.backup_codes_events_claim(max_events integer DEFAULT
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_events_claim';
 COMMENT ON FUNCTION @extschema@.backup_codes_events_claim(integer, interval) IS
-  'Mailer. Leases up to max_events waiting events, the oldest first, for lease_for: nobody else gets them until the lease '
-  'ends; then they can be claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
+  'Mailer. Leases up to max_events waiting events, the oldest first, to nobody else for lease_for, a day at the most; then '
+  'they can be claimed again. An event that was claimed 20 times is parked instead. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_events_ack(lease uuid, event_ids uuid[])
   RETURNS integer
@@ -439,14 +439,52 @@ COMMENT ON FUNCTION @extschema@.backup_codes_events_ack(uuid, uuid[]) IS
   'Mailer. Marks events of a lease as delivered; returns how many. Events that another mailer has claimed since are left '
   'alone. Errors: 22004, 25006.';
 
-CREATE FUNCTION @extschema@.backup_codes_events_release(lease uuid, event_ids uuid[], retry_after interval)
+CREATE FUNCTION @extschema@.backup_codes_events_release(
+  lease uuid, event_ids uuid[], delay interval, counts boolean DEFAULT true)
   RETURNS integer
   LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
   SET search_path = pg_catalog, backup_codes, pg_temp
   AS 'MODULE_PATHNAME', 'backup_codes_events_release';
-COMMENT ON FUNCTION @extschema@.backup_codes_events_release(uuid, uuid[], interval) IS
-  'Mailer. Gives events of a lease back undelivered, to be claimed again after retry_after (zero or positive); returns how '
-  'many. An event that was claimed 20 times is parked. Errors: 22004, 22023, 25006.';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_release(uuid, uuid[], interval, boolean) IS
+  'Mailer. Gives events of a lease back undelivered, to be claimed again after delay, from zero to a day; returns how many. '
+  'counts: whether the try counts; false when nobody refused the event. The 20th try that counts parks it. Errors: 22004, '
+  '22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_events_extend(lease uuid, event_ids uuid[], lease_for interval)
+  RETURNS uuid
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_extend';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_extend(uuid, uuid[], interval) IS
+  'Mailer. Keeps events of a lease for lease_for from now, a day at the most, under the lease that it returns; the old one '
+  'no longer holds them. NULL when it held none of them. Errors: 22004, 22023, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_events_park(lease uuid, event_ids uuid[], reason text)
+  RETURNS integer
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_park';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_park(uuid, uuid[], text) IS
+  'Mailer. Sets events of a lease aside, until an operator calls backup_codes_events_unpark; returns how many. reason: why '
+  'they cannot be delivered, cut to 200 bytes. Errors: 22004, 25006.';
+
+CREATE FUNCTION @extschema@.backup_codes_events_backlog()
+  RETURNS TABLE (waiting bigint, oldest_at timestamptz, delayed bigint, leased bigint, parked bigint)
+  LANGUAGE c STABLE PARALLEL RESTRICTED SECURITY DEFINER COST 1000 ROWS 1
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_backlog';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_backlog() IS
+  'Mailer. How many events are waiting, delayed, leased and parked, each counted to 10,000 at the most, and when the one that '
+  'is claimed next happened. Works on a hot standby.';
+
+CREATE FUNCTION @extschema@.backup_codes_events_unpark(event_ids uuid[] DEFAULT NULL, max_events integer DEFAULT 1000)
+  RETURNS bigint
+  LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER COST 10000
+  SET search_path = pg_catalog, backup_codes, pg_temp
+  AS 'MODULE_PATHNAME', 'backup_codes_events_unpark';
+COMMENT ON FUNCTION @extschema@.backup_codes_events_unpark(uuid[], integer) IS
+  'Operator. Makes up to max_events parked events wait again, with all their tries: those that are named, or with NULL any, '
+  'the oldest first; returns how many. Call it until it returns 0. Errors: 22004, 22023, 25006.';
 
 CREATE FUNCTION @extschema@.backup_codes_forget_user()
   RETURNS trigger

@@ -95,10 +95,11 @@ CREATE TABLE backup_codes.event (
   actor text COLLATE "C" NOT NULL DEFAULT session_user,
   client_addr inet DEFAULT inet_client_addr(),
   context text,
+  park_reason text,
   CONSTRAINT event_pkey PRIMARY KEY (user_id, event_id)
 );
 
-CREATE INDEX event_waiting_idx ON backup_codes.event (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX event_waiting_idx ON backup_codes.event (due_at, at) WHERE due_at IS NOT NULL;
 
 CREATE VIEW backup_codes.overview AS
 SELECT a.user_id,
@@ -125,10 +126,12 @@ SELECT a.user_id,
 CREATE VIEW backup_codes.events AS
 SELECT event_id, user_id, kind, reason, at, set_no, ordinal::integer AS ordinal, remaining::integer AS remaining, low,
        actor, client_addr, context, coalesce(attempts, 0)::integer AS attempts,
+       -- As the functions see it: a due time more than two days ahead was set by a clock that was wrong.
        CASE WHEN delivered_at IS NOT NULL THEN 'delivered'
             WHEN due_at IS NULL THEN 'history'
             WHEN due_at = 'infinity' THEN 'parked'
-            WHEN lease IS NOT NULL AND due_at > clock_timestamp() THEN 'leased'
-            ELSE 'waiting' END AS delivery,
-       delivered_at
+            WHEN due_at <= clock_timestamp() OR due_at > clock_timestamp() + interval '48 hours' THEN 'waiting'
+            WHEN lease IS NULL THEN 'delayed'
+            ELSE 'leased' END AS delivery,
+       park_reason, delivered_at
   FROM backup_codes.event;

@@ -51,6 +51,10 @@ pg::call::sql_functions! {
     api::mailer::claim => backup_codes_events_claim;
     api::mailer::ack => backup_codes_events_ack;
     api::mailer::release => backup_codes_events_release;
+    api::mailer::extend => backup_codes_events_extend;
+    api::mailer::park => backup_codes_events_park;
+    api::mailer::backlog => backup_codes_events_backlog;
+    api::mailer::unpark => backup_codes_events_unpark;
     api::user::forget_user_trigger => backup_codes_forget_user;
     api::user::forget_user => backup_codes_forget_user (user);
     api::user::rename_user => backup_codes_rename_user (user);

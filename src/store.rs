@@ -37,7 +37,9 @@ pub use facts::Facts;
 pub use forget::{forget, forget_unless};
 pub use maintenance::{keys_in_use, purge, revoke_all};
 pub use moved::{KeyColumn, in_partitioned_table};
-pub use outbox::{Lease, acknowledge, claim, release, waiting};
+#[cfg(any(test, feature = "pg_test"))]
+pub use outbox::claim_in_two_steps;
+pub use outbox::{Lease, acknowledge, backlog, claim, extend, park, release, unpark, waiting};
 pub use partitions::leaves;
 pub use pending::{cancel, confirm, count_proof, pending, take};
 #[cfg(any(test, feature = "pg_test"))]

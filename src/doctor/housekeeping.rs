@@ -39,8 +39,8 @@ fn events_waiting(_: &Scene) -> Result<Verdict> {
 }
 
 /// Gives parked events their tries back.
-const UNPARK: &str = "-- once the mailer is mended:
-UPDATE backup_codes.event SET due_at = clock_timestamp(), attempts = NULL WHERE due_at = 'infinity';";
+const UNPARK: &str = "-- once what parked them is mended, until it returns 0:
+SELECT backup_codes_events_unpark();";
 
 statement! {
     CountFailing: Everything, Callers
@@ -55,7 +55,7 @@ statement! {
 
 fn events_failing(_: &Scene) -> Result<Verdict> {
     let (retried, parked) = CountFailing {}.first()?.map_or((0, 0), |row| (row.retried, row.parked));
-    let hint = "SELECT event_id, user_id, kind, attempts, delivery FROM backup_codes.events WHERE attempts >= 10 AND delivery <> 'delivered';";
+    let hint = "SELECT event_id, user_id, kind, attempts, delivery, park_reason FROM backup_codes.events WHERE delivery = 'parked' OR attempts >= 10 AND delivery <> 'delivered';";
     let detail = format!("{} parked, {retried} tried ten times or more", counted(parked, "event"));
     Ok(match (parked, retried) {
         (0, 0) => Verdict::ok("no event was tried ten times"),

@@ -15,7 +15,9 @@ pub struct Timestamp(pub i64);
 
 impl Timestamp {
     /// PostgreSQL's '-infinity'.
-    const MINUS_INFINITY: Self = Self(i64::MIN);
+    pub const MINUS_INFINITY: Self = Self(i64::MIN);
+    /// The last one before PostgreSQL's 'infinity'.
+    pub const BEFORE_INFINITY: Self = Self(i64::MAX - 1);
 
     /// This many microseconds later.
     pub fn plus(self, micros: i64) -> Self {
@@ -109,15 +111,13 @@ pub fn after(now: Timestamp, interval: Interval, name: &'static str) -> Result<T
     }
 }
 
-/// This point in time or a later one. Raises 22023, with the name of the argument, which has no default, when the interval is
-/// negative.
-pub fn not_before(now: Timestamp, interval: Interval, name: &'static str) -> Result<Timestamp> {
+/// A point in time up to a day later, which is how long a mailer may hold an event, or put it off. Raises 22023, with the name
+/// of the argument, when the interval is negative or longer, or zero where it must be `positive`.
+pub fn within_a_day(now: Timestamp, interval: Interval, name: &'static str, positive: bool) -> Result<Timestamp> {
+    let range = if positive { "positive and at most a day" } else { "zero or positive and at most a day" };
     match interval.from(now, true) {
-        Some(at) if at >= now && interval.span() >= 0 => Ok(at),
-        _ => Err(Error::IntervalOutOfRange {
-            name,
-            range: format!("zero or positive and at most {MAX_YEARS_FORWARD} years").into(),
-        }),
+        Some(at) if at >= now && (at > now || !positive) && interval.span() <= MICROS_PER_DAY => Ok(at),
+        _ => Err(Error::IntervalOutOfRange { name, range: range.into() }),
     }
 }
 

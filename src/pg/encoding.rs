@@ -26,16 +26,24 @@ pub fn from_utf8(text: String) -> Vec<u8> {
     convert(text.as_bytes(), UTF8, encoding).unwrap_or_else(|| text.replace(|c: char| !c.is_ascii(), "?").into_bytes())
 }
 
+/// Whether text is valid in the encoding of the database.
+pub fn is_storable(text: &[u8]) -> bool {
+    verified(text) == text.len()
+}
+
+/// How many bytes from the start are valid.
+fn verified(text: &[u8]) -> usize {
+    // SAFETY: as many bytes are looked at as there are; nothing is raised.
+    let valid = unsafe { pg_sys::pg_encoding_verifymbstr(database(), text.as_ptr().cast(), text.len() as i32) };
+    valid.unsigned_abs() as usize
+}
+
 /// Text as it can be stored: what is not valid in the encoding of the database, as settings and names of roles may hold, becomes
 /// `?`, byte by byte.
 pub fn storable(mut text: Vec<u8>) -> Vec<u8> {
     let mut at = 0;
     while at < text.len() {
-        // SAFETY: as many bytes are looked at as there are; with noError nothing is raised.
-        let valid = unsafe {
-            pg_sys::pg_encoding_verifymbstr(database(), text[at..].as_ptr().cast(), (text.len() - at) as i32)
-        };
-        at += valid.unsigned_abs() as usize;
+        at += verified(&text[at..]);
         if let Some(byte) = text.get_mut(at) {
             *byte = b'?';
         }

@@ -56,7 +56,10 @@ pub enum Error {
     /// What a mailer says of a lease is NULL.
     #[error("{0} must not be NULL")]
     LeaseNull(&'static str),
-    /// An interval that has no default is out of its range.
+    /// An event cannot be parked without a reason.
+    #[error("reason must not be NULL")]
+    ParkReasonNull,
+    /// How long a mailer wants to hold events, or to put them off, is out of its range.
     #[error("{name} must be {range}")]
     IntervalOutOfRange {
         /// The argument.
@@ -191,6 +194,10 @@ impl Error {
             Self::LeaseNull(_) => (
                 Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                 "Pass lease and event_ids as backup_codes_events_claim returned them.",
+            ),
+            Self::ParkReasonNull => (
+                Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                "Say in a few words why the event cannot be delivered, for instance 'rcpt: 550 5.1.1'.",
             ),
             Self::IntervalOutOfRange { .. } => {
                 (Code::ERRCODE_INVALID_PARAMETER_VALUE, "Pass an interval, for instance '5 minutes'.")

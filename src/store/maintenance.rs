@@ -107,7 +107,7 @@ pub fn revoke_all(issued_before: Timestamp, max_users: i32, at: Timestamp) -> Re
 statement! {
     /// Who has something that has been dead since before a point in time.
     FindPurgeable<'a>: Everything, Fresh
-    (behind: Option<&'a UserId>, cutoff: Timestamp, undelivered: bool, max_users: i32)
+    (behind: Option<&'a UserId>, cutoff: Timestamp, undelivered: bool, now: Timestamp, max_users: i32)
     ["SELECT "]
     => Purgeable { user_id: UserId }
     [" FROM (
@@ -115,7 +115,8 @@ statement! {
          UNION
         SELECT user_id FROM backup_codes.pending_set WHERE generated_at < $cutoff
          UNION
-        SELECT user_id FROM backup_codes.event WHERE at < $cutoff AND ($undelivered OR due_at IS NULL)
+        SELECT user_id FROM backup_codes.event
+         WHERE at < $cutoff AND (due_at IS NULL OR $undelivered AND (lease IS NULL OR due_at <= $now))
          UNION
         SELECT user_id FROM backup_codes.account AS a
          WHERE set_no IS NULL
@@ -168,7 +169,8 @@ statement! {
          WHERE c.user_id = s.user_id AND c.set_no = s.set_no
       ), forgotten AS (
         DELETE FROM backup_codes.event AS e USING due AS d
-         WHERE e.user_id = d.user_id AND e.at < $cutoff AND ($undelivered OR e.due_at IS NULL)
+         WHERE e.user_id = d.user_id AND e.at < $cutoff
+           AND (e.due_at IS NULL OR $undelivered AND (e.lease IS NULL OR e.due_at <= $at))
         RETURNING e.user_id
       ), emptied AS (
         DELETE FROM backup_codes.account AS a USING old AS o
@@ -198,7 +200,7 @@ statement! {
 pub fn purge(cutoff: Timestamp, undelivered: bool, max_users: i32, at: Timestamp) -> Result<Vec<Option<Event>>> {
     batches(
         |behind| {
-            let found = (FindPurgeable { behind, cutoff, undelivered, max_users }).rows();
+            let found = (FindPurgeable { behind, cutoff, undelivered, now: at, max_users }).rows();
             found.map(|row| row.map(|row| row.user_id)).collect()
         },
         |users| {

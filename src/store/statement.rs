@@ -208,7 +208,7 @@ impl Plan {
             S::describe(&mut parameters);
             let text = CString::new(numbered(S::TEXT, &parameters)).unwrap_or_default();
             let mut types: Vec<_> = parameters.iter().map(|(_, parameter)| parameter.value()).collect();
-            let options = if citus() { 0 } else { pg_sys::CURSOR_OPT_GENERIC_PLAN as i32 };
+            let options = if is_distributed() { 0 } else { pg_sys::CURSOR_OPT_GENERIC_PLAN as i32 };
             // SAFETY: the text and the types outlive the call; the kept plan lives as long as the backend.
             unsafe {
                 let plan = pg_sys::SPI_prepare_cursor(text.as_ptr(), types.len() as i32, types.as_mut_ptr(), options);
@@ -325,7 +325,7 @@ const fn stands_at(text: &[u8], at: usize, name: &[u8]) -> bool {
 
 /// Whether Citus is loaded. A generic plan of anything but the simplest statement on a distributed table fails there, and
 /// where it may, Citus sees to it that plans are made for the parameters.
-fn citus() -> bool {
+pub fn is_distributed() -> bool {
     // SAFETY: reads a setting, which need not exist.
     unsafe { !pg_sys::GetConfigOption(c"citus.version".as_ptr(), true, false).is_null() }
 }

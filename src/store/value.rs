@@ -263,6 +263,20 @@ impl<T> Raw<T> {
     }
 }
 
+/// Text as PostgreSQL has it, mended where it is not valid in the encoding of the database: one such event would make every
+/// claim fail that returns it to a client of another encoding.
+pub struct Repaired(pub Option<Datum>);
+
+impl Column for Repaired {
+    #[cfg(any(test, feature = "pg_test"))]
+    const TYPE: BuiltinOid = BuiltinOid::TEXTOID;
+    fn read(datum: Option<Datum>) -> Option<Self> {
+        let Some(stored) = datum else { return Some(Self(None)) };
+        let text = text_bytes(stored, usize::MAX)?;
+        Some(Self(Some(if encoding::is_storable(&text) { stored } else { varlena_datum(&encoding::storable(text)) })))
+    }
+}
+
 impl<T: SqlType> Parameter for Raw<T> {
     const TYPE: BuiltinOid = T::TYPE;
     fn datum(self) -> Option<Datum> {

@@ -96,6 +96,8 @@ SELECT kind, due_at = at AS due, lease, attempts, delivered_at FROM backup_codes
 UPDATE backup_codes.event SET lease = gen_random_uuid(), due_at = now() + interval '1 minute', attempts = 1
   WHERE user_id = 'history' AND kind = 'disabled';
 SELECT delivery, attempts FROM trail WHERE user_id = 'history' AND kind = 'disabled';
+UPDATE backup_codes.event SET lease = NULL WHERE user_id = 'history' AND kind = 'disabled';
+SELECT delivery FROM trail WHERE user_id = 'history' AND kind = 'disabled';
 UPDATE backup_codes.event SET due_at = now() - interval '1 second' WHERE user_id = 'history' AND kind = 'disabled';
 SELECT delivery FROM trail WHERE user_id = 'history' AND kind = 'disabled';
 UPDATE backup_codes.event SET due_at = 'infinity', attempts = 20 WHERE user_id = 'history' AND kind = 'disabled';
