@@ -8,7 +8,6 @@
 //! is one more thing that a distributed database has to understand.
 
 mod array;
-mod arrivals;
 mod attempts;
 mod burned;
 mod event;
@@ -26,10 +25,10 @@ mod rename;
 mod sets;
 mod shown;
 pub mod statement;
+mod transit;
 mod unlock;
 pub mod value;
 
-pub use arrivals::arrived_since;
 pub use attempts::{
     Account, account, burn, count_consumed, count_failure, count_nobodys_failure, hold, is_there, tell_locked,
 };
@@ -49,4 +48,5 @@ pub use rename::{rename, require_vacant};
 pub use sets::{CodeSet, NewSet, prepare, replace, replace_many};
 pub use shown::{remaining, status};
 pub use statement::connected;
+pub use transit::{arrived_since, destination, note_departure};
 pub use unlock::unlock;

@@ -3,13 +3,14 @@
 //! Rows go by DELETE and INSERT, never by UPDATE of user_id: that would move them between partitions, for which an attempt that waits
 //! for the row gets 40001 at every isolation level.
 
-use super::arrivals;
 use super::event::News;
 use super::facts::{FactsOfOne, Stored, facts};
 use super::forget::{forget_held, hold};
 use super::pending::pending;
 use super::statement::{Statement, statement};
+use super::transit::note_arrival;
 use crate::events::{Event, Kind};
+use crate::key_file;
 use crate::pg::clock::Timestamp;
 use crate::pg::error::{Error, Result};
 use crate::throttle::{Known, Odometer};
@@ -93,7 +94,19 @@ pub fn require_vacant(user_id: &UserId) -> Result<bool> {
     forget_held(user_id)
 }
 
-/// Moves everything from one key to another: None when there was nothing. Raises 23505 when the new key has a set.
+/// The facts of a set that goes to another user. What does not carry the seal of its key is not sealed, or a rename would make a set
+/// good that was copied or changed.
+fn sealed_anew(facts: Stored, old_id: &UserId, new_id: &UserId) -> Result<Stored> {
+    let facts = facts.facts().ok_or(Error::Damaged("a set has an unknown format or scheme"))?;
+    if facts.key_id.is_none() {
+        return Ok(facts.stored());
+    }
+    let key = key_file::of_set(old_id, &facts)?;
+    Ok(facts.sealed(new_id, key.as_ref()).stored())
+}
+
+/// Moves everything from one key to another: None when there was nothing. Raises 23505 when the new key has a set, and the errors of
+/// a key file where a set is keyed.
 pub fn rename(old_id: &UserId, new_id: &UserId, at: Timestamp) -> Result<Option<Event>> {
     if old_id.stored < new_id.stored {
         hold(old_id)?;
@@ -112,7 +125,8 @@ pub fn rename(old_id: &UserId, new_id: &UserId, at: Timestamp) -> Result<Option<
         return Ok(None);
     }
 
-    let RemovedAccount { set_counter, set_no, replaced_set_no, unused, .. } = account;
+    let RemovedAccount { set_counter, set_no, replaced_set_no, unused, facts, .. } = account;
+    let facts = if set_no.is_some() { sealed_anew(facts, old_id, new_id)? } else { facts };
     let known = Known {
         failures: account.failures,
         failures_at_lock: account.failures_at_lock,
@@ -133,10 +147,11 @@ pub fn rename(old_id: &UserId, new_id: &UserId, at: Timestamp) -> Result<Option<
         last_used_at: account.last_used_at,
         locked_until: known.locked_until.map(Timestamp),
         burned: &account.burned,
-        facts: account.facts.into(),
+        facts: facts.into(),
     }
     .run();
     if let Some(RemovedPending { set_no, failures, mark, facts }) = pending {
+        let facts = sealed_anew(facts, old_id, new_id)?;
         let known = Known { failures, mark, ..Known::default() };
         let known = Odometer::of_proofs(old_id).moved(&known, &Odometer::of_proofs(new_id), at);
         let Known { failures, mark, .. } = known;
@@ -144,6 +159,6 @@ pub fn rename(old_id: &UserId, new_id: &UserId, at: Timestamp) -> Result<Option<
     }
     let news = News::of_active(Kind::Renamed, set_no.unwrap_or_default(), unused);
     let event = News { set_no, low: news.low && set_no.is_some(), ..news }.insert(new_id, at)?;
-    arrivals::note(new_id);
+    note_arrival(new_id);
     Ok(Some(event))
 }

@@ -4,6 +4,7 @@
 
 use std::ffi::CStr;
 
+use pgrx::direct_function_call;
 use pgrx::pg_sys::{self, CommandId, HeapTuple, TupleDesc};
 use pgrx::trigger_support::{
     called_as_trigger, trigger_fired_after, trigger_fired_before, trigger_fired_by_delete, trigger_fired_by_truncate,
@@ -117,11 +118,22 @@ fn moved(row: HeapTuple) -> bool {
     block == pg_sys::InvalidBlockNumber && u32::from(next.ip_posid) == pg_sys::MovedPartitionsOffsetNumber
 }
 
+/// Whether another trigger has caused this one to fire. What happened before it did may not have been heard of yet.
+fn nested() -> bool {
+    // SAFETY: reads a variable of the backend.
+    let depth = unsafe { direct_function_call::<i32>(pg_sys::pg_trigger_depth, &[]) };
+    depth.is_some_and(|depth| depth > 1)
+}
+
 fn deleted(trigger: &pg_sys::TriggerData) -> Result<()> {
     let (relation, row) = (trigger.tg_relation, trigger.tg_trigtuple);
     let columns = Columns::find(trigger, relation)?;
     let Some(user_id) = columns.user(row) else { return Ok(()) };
-    if store::arrived_since(&user_id, left_by(row)) {
+    let left = left_by(row);
+    if nested() && !moved(row) {
+        store::note_departure(&user_id, left, None);
+    }
+    if store::arrived_since(&user_id, left) {
         return Ok(());
     }
     let still_there = || {
@@ -139,23 +151,30 @@ fn deleted(trigger: &pg_sys::TriggerData) -> Result<()> {
 fn updated(trigger: &pg_sys::TriggerData) -> Result<()> {
     let row = trigger.tg_trigtuple;
     let columns = Columns::find(trigger, trigger.tg_relation)?;
-    match (columns.user(row), columns.user(trigger.tg_newtuple)) {
-        (Some(old_id), Some(new_id)) if old_id.stored == new_id.stored => {}
-        // What is at the old key belongs to another row by now; this one had nothing.
-        (Some(old_id), new_id) if store::arrived_since(&old_id, left_by(row)) => {
-            if let Some(new_id) = new_id {
-                store::connected(|| store::require_vacant(&new_id))?;
-                announce::force_durable();
-            }
-        }
-        (Some(old_id), Some(new_id)) => {
+    let Some(old_id) = columns.user(row) else { return Ok(()) };
+    let new_id = columns.user(trigger.tg_newtuple);
+    if new_id.as_ref().is_some_and(|new_id| new_id.stored == old_id.stored) {
+        return Ok(());
+    }
+    let left = left_by(row);
+    if nested() {
+        store::note_departure(&old_id, left, new_id.clone());
+    }
+    let new_id = new_id.and_then(|new_id| store::destination(new_id, left));
+    match (store::arrived_since(&old_id, left), new_id) {
+        (false, Some(new_id)) => {
             super::rename(&old_id, &new_id)?;
         }
-        (Some(old_id), None) => {
+        (false, None) => {
             store::connected(|| store::forget(&old_id))?;
             announce::force_durable();
         }
-        (None, _) => {}
+        // What is at the old key is another row's by now; this one had nothing.
+        (true, Some(new_id)) => {
+            store::connected(|| store::require_vacant(&new_id))?;
+            announce::force_durable();
+        }
+        (true, None) => {}
     }
     Ok(())
 }

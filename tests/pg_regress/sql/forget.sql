@@ -1,4 +1,4 @@
--- forget_user: with the row of the application's users table go account, codes and events.
+-- forget_user: with the row of the application's users table go account, codes and events. What else happens to rows: follow.sql.
 CREATE EXTENSION backup_codes;
 CREATE VIEW rows AS
   SELECT user_id, 'account' AS source FROM backup_codes.account UNION ALL SELECT user_id, 'code' FROM backup_codes.code
@@ -19,9 +19,16 @@ SELECT user_id, count(*) FROM rows GROUP BY user_id ORDER BY user_id;
 -- Somebody without codes is deleted all the same.
 INSERT INTO users VALUES (99);
 DELETE FROM users WHERE id = 99;
--- Other commands do not touch them.
-UPDATE users SET id = 33 WHERE id = 3;
-SELECT backup_codes_remaining(3);
+-- By hand: whether there was anything.
+SELECT backup_codes_forget_user(3) AS bigint, backup_codes_forget_user('3') AS again, backup_codes_forget_user('nobody') AS nobody,
+       backup_codes_forget_user('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid) AS uuid;
+SELECT user_id, count(*) FROM rows GROUP BY user_id ORDER BY user_id;
+-- Events alone are something, and so is a pending set, or the account of a set that was disabled.
+SELECT count(*) FROM backup_codes_prepare(70, 2);
+SELECT count(*), backup_codes_disable(71) FROM backup_codes_generate(71, 2);
+SELECT count(*), backup_codes_disable(72) FROM backup_codes_generate(72, 2);
+DELETE FROM backup_codes.account WHERE user_id = '72';
+SELECT u, backup_codes_forget_user(u), backup_codes_forget_user(u) FROM unnest('{70,71,72}'::text[]) AS u;
 -- Rolled back with the DELETE.
 BEGIN;
 DELETE FROM users WHERE id = 1;
@@ -54,7 +61,7 @@ SELECT * FROM forgets('Käthe ', 't');
 SELECT * FROM forgets(E'v\t', 'v');
 -- char(n) without its padding, as its cast to text has it.
 SELECT * FROM forgets('ab c', 'c');
--- Several columns are joined with a colon, in the order of the trigger.
+-- Several columns are joined as by backup_codes_user_id, in the order of the trigger.
 SELECT * FROM forgets('4:Käthe ', 'i4', 't');
 SELECT * FROM forgets('Käthe :4', 't', 'i4');
 SELECT * FROM forgets('-2:4:9223372036854775807:a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11:Käthe :v' || E'\t' || ':ab c', 'i2', 'i4', 'i8', 'u', 't', 'v', 'c');
@@ -100,17 +107,6 @@ SELECT count(*) FROM backup_codes_generate('1:ann', 1);
 DELETE FROM "Org s";
 SELECT backup_codes_remaining('1:ann');
 
--- A deferred constraint trigger acts at the end.
-CREATE TABLE late (id int);
-CREATE CONSTRAINT TRIGGER forget AFTER DELETE ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
-INSERT INTO late VALUES (7);
-SELECT count(*) FROM backup_codes_generate(7, 1);
-BEGIN;
-DELETE FROM late;
-SELECT backup_codes_remaining(7) AS before;
-COMMIT;
-SELECT backup_codes_remaining(7) AS after;
-
 -- Wrong triggers: each is refused at its first row, with what to do about it.
 CREATE TABLE t (id bigint, n numeric, j jsonb, b bytea, a bigint[], d date, "char" "char", nm name, f float8);
 CREATE FUNCTION refusal(statement text) RETURNS TABLE (state text, message text, hint text) LANGUAGE plpgsql AS $$
@@ -132,15 +128,28 @@ END
 $$;
 \x on
 SELECT timing, r.* FROM (VALUES (1, 'BEFORE DELETE ON t FOR EACH ROW', 'DELETE FROM t'), (2, 'AFTER DELETE ON t FOR EACH STATEMENT', 'DELETE FROM t'),
-    (3, 'AFTER INSERT ON t FOR EACH ROW', 'INSERT INTO t (id) VALUES (1)'), (4, 'AFTER UPDATE ON t FOR EACH ROW', 'UPDATE t SET id = 1'),
-    (5, 'AFTER TRUNCATE ON t', 'TRUNCATE t'), (6, 'AFTER DELETE OR UPDATE ON t FOR EACH ROW', 'UPDATE t SET id = 1')) AS v (n, timing, statement), trial(timing, '''id''', statement) AS r ORDER BY n;
+    (3, 'AFTER INSERT ON t FOR EACH ROW', 'INSERT INTO t (id) VALUES (1)'), (4, 'BEFORE UPDATE ON t FOR EACH ROW', 'UPDATE t SET id = 1'),
+    (5, 'AFTER TRUNCATE ON t', 'TRUNCATE t'), (6, 'BEFORE DELETE OR UPDATE ON t FOR EACH STATEMENT', 'UPDATE t SET id = 1')) AS v (n, timing, statement), trial(timing, '''id''', statement) AS r ORDER BY n;
 SELECT arguments, r.* FROM (VALUES (1, ''), (2, '''nowhere'''), (3, '''ID'''), (4, ''''''), (5, '''id'', ''nowhere'''), (6, '''ctid'''), (7, '''tableoid''')) AS v (n, arguments),
   trial('AFTER DELETE ON t FOR EACH ROW', arguments, 'DELETE FROM t') AS r ORDER BY n;
 \x off
 SELECT c AS column, r.state, r.message FROM unnest('{n,j,b,a,d,char,nm,f}'::text[]) AS c, trial('AFTER DELETE ON t FOR EACH ROW', quote_literal(c), 'DELETE FROM t') AS r;
 SELECT r.hint FROM trial('AFTER DELETE ON t FOR EACH ROW', '''n''', 'DELETE FROM t') AS r;
+-- A deferred trigger would act when the key is somebody else's.
+SELECT r.* FROM refusal('CREATE CONSTRAINT TRIGGER bad AFTER DELETE ON t DEFERRABLE FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(''id'');
+  SET CONSTRAINTS ALL IMMEDIATE; DELETE FROM t') AS r;
 -- A bad column is found even behind one that is NULL.
 SELECT r.state, r.message FROM trial('AFTER DELETE ON t FOR EACH ROW', '''nm'', ''id''', 'DELETE FROM t') AS r;
+-- The same at an UPDATE, and at a TRUNCATE, of an empty table too.
+SELECT timing, r.state, r.message FROM (VALUES ('AFTER UPDATE ON t FOR EACH ROW', 'UPDATE t SET d = NULL'), ('BEFORE TRUNCATE ON t', 'TRUNCATE t'),
+  ('BEFORE TRUNCATE ON t', 'DELETE FROM t; TRUNCATE t')) AS v (timing, statement), trial(timing, '''n''', statement) AS r;
+-- Only a heap tells a moved row from a deleted one.
+CREATE ACCESS METHOD another TYPE TABLE HANDLER heap_tableam_handler;
+CREATE TABLE elsewhere (id bigint) USING another;
+CREATE TRIGGER bad AFTER DELETE OR UPDATE ON elsewhere FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
+CREATE TRIGGER bad_truncate BEFORE TRUNCATE ON elsewhere EXECUTE FUNCTION backup_codes_forget_user('id');
+INSERT INTO elsewhere VALUES (1);
+SELECT statement, r.* FROM unnest('{DELETE FROM elsewhere,UPDATE elsewhere SET id = 2,TRUNCATE elsewhere}'::text[]) AS statement, refusal(statement) AS r;
 -- On a view there is no AFTER.
 CREATE VIEW v AS SELECT * FROM t;
 CREATE TRIGGER bad INSTEAD OF DELETE ON v FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
@@ -148,7 +157,7 @@ SELECT r.state FROM refusal('DELETE FROM v') AS r;
 -- Called as a plain function.
 SELECT r.state, r.message FROM refusal('SELECT backup_codes_forget_user()') AS r;
 
--- Hostile types: refused, and no code of theirs runs.
+-- Types of an attacker: a domain is read as what it is over, others are refused, and no code of theirs runs.
 CREATE ROLE regress_attacker;
 GRANT CREATE ON SCHEMA public TO regress_attacker;
 SELECT backup_codes_grant('registrar', 'regress_attacker');
@@ -163,12 +172,14 @@ CREATE CAST (key_pair AS text) WITH FUNCTION key_text(key_pair) AS IMPLICIT;
 CREATE TABLE hostile (d key_domain, p key_pair, e key_enum);
 INSERT INTO hostile VALUES ('victim', ROW('victim'), 'victim');
 ALTER DOMAIN key_domain ADD CHECK (trap(VALUE)) NOT VALID;
-SELECT r.state, r.message FROM unnest('{d,p,e}'::text[]) AS c,
-  refusal(format('CREATE TRIGGER bad AFTER DELETE ON hostile FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(%L); DELETE FROM hostile', c)) AS r;
--- Without EXECUTE on the trigger function nobody makes such a trigger, on a temporary table neither.
+SELECT r.state, r.message FROM unnest('{p,e,d}'::text[]) AS c,
+  refusal(format('CREATE TRIGGER bad AFTER DELETE ON hostile FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user(%L); DELETE FROM hostile;
+          DROP TRIGGER bad ON hostile', c)) AS r;
+-- Without the duty registrar nobody makes such a trigger, on a temporary table neither: an issuer cannot erase what it did.
 RESET ROLE;
+SELECT count(*) FROM backup_codes_generate('victim');
 SELECT backup_codes_revoke('registrar', 'regress_attacker');
-SELECT backup_codes_grant('verifier', 'regress_attacker');
+SELECT backup_codes_grant('issuer', 'regress_attacker'), backup_codes_grant('verifier', 'regress_attacker');
 SET ROLE regress_attacker;
 CREATE TEMPORARY TABLE victim (id text);
 CREATE TRIGGER forget AFTER DELETE ON victim FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
