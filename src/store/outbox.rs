@@ -212,9 +212,7 @@ statement! {
     /// time, so that the index of what waits finds them.
     LockHeld: Outbox, Fresh
     (event_ids: Raw<UuidArray>; ..held: Held)
-    ["SELECT "]
-    => LockedEvent { event_id: Uuid }
-    [" FROM backup_codes.event WHERE due_at = $until AND lease = $lease AND event_id = ANY ($event_ids)
+    ["SELECT FROM backup_codes.event WHERE due_at = $until AND lease = $lease AND event_id = ANY ($event_ids)
        ORDER BY user_id, event_id FOR NO KEY UPDATE"]
 }
 
