@@ -24,7 +24,7 @@ COMMIT;
 CREATE ROLE regress_operator;
 SELECT backup_codes_grant('operator', 'regress_operator');
 SET ROLE regress_operator;
-SELECT count(*), count(hint) FROM checkup;
+SELECT count(*), count(hint) FROM backup_codes_doctor() WHERE check_name <> 'throttle_memory';
 RESET ROLE;
 
 \x on
