@@ -7,7 +7,7 @@ export DESTDIR
 export MAJORS
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup install package dist demo demo-stop test test-all lint bench bench-full fuzz key clean
+.PHONY: help all setup install package dist demo demo-stop test test-all lint model bench bench-full fuzz key clean
 
 # What the library and its SQL are made of; they are built again only when one of these has changed, so that "make" as
 # yourself and "sudo make install" do not build twice.
@@ -47,6 +47,9 @@ test: setup ## Runs every test on private clusters
 
 test-all: ## Runs every test on PostgreSQL 15, 16, 17 and 18 (or MAJORS), and prints one table
 	@scripts/test-all
+
+model: setup ## Checks the model of the throttle in full, in a quarter of an hour and 5 GB
+	@formal/run --full
 
 lint: setup ## Checks formatting, lints and dependencies; warnings are errors
 	@scripts/lint

@@ -1,7 +1,9 @@
 -- doctor: a row for each check, always the same; each check fires when it should and is quiet on a healthy install.
 -- What takes a server of its own (key files, a standby, preloaded modules) is in tests/host/tests/doctor.rs.
 CREATE EXTENSION backup_codes;
-CREATE VIEW alarm AS SELECT * FROM backup_codes_doctor() WHERE status <> 'ok';
+-- Whether there is shared memory depends on the server: tests/host looks at that check.
+CREATE VIEW checkup AS SELECT * FROM backup_codes_doctor() WHERE check_name <> 'throttle_memory';
+CREATE VIEW alarm AS SELECT * FROM checkup WHERE status <> 'ok';
 CREATE FUNCTION fixed(checked text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE (SELECT hint FROM alarm WHERE check_name = checked);
@@ -10,19 +12,19 @@ END
 $$;
 
 -- A healthy install, empty and in use.
-SELECT check_name, status, detail, hint FROM backup_codes_doctor();
+SELECT check_name, status, detail, hint FROM checkup;
 SELECT count(*) FROM backup_codes_generate(1), backup_codes_prepare(2, 1);
 SELECT backup_codes_consume(1, 'nonsense'), backup_codes_confirm(2);
 SELECT * FROM alarm;
 -- It reads only, and every transaction may ask.
 BEGIN READ ONLY;
-SELECT count(*), count(DISTINCT check_name), count(detail), count(hint) FROM backup_codes_doctor();
+SELECT count(*), count(DISTINCT check_name), count(detail), count(hint) FROM checkup;
 SELECT pg_current_xact_id_if_assigned();
 COMMIT;
 CREATE ROLE regress_operator;
 SELECT backup_codes_grant('operator', 'regress_operator');
 SET ROLE regress_operator;
-SELECT count(*), count(hint) FROM backup_codes_doctor();
+SELECT count(*), count(hint) FROM backup_codes_doctor() WHERE check_name <> 'throttle_memory';
 RESET ROLE;
 
 \x on
@@ -326,7 +328,7 @@ CREATE EXTENSION backup_codes SCHEMA "Api";
 SELECT count(*) FROM "Api".backup_codes_prepare(1, 1);
 UPDATE backup_codes.pending_set SET generated_at = now() - interval '25 hours';
 UPDATE backup_codes.account SET set_no = 1, salt = '', total = 0, expires_at = now() - interval '91 days';
-SELECT hint FROM "Api".backup_codes_doctor() WHERE status <> 'ok';
+SELECT hint FROM "Api".backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory';
 GRANT EXECUTE ON FUNCTION "Api".backup_codes_doctor() TO PUBLIC;
 SELECT hint FROM "Api".backup_codes_doctor() WHERE check_name = 'function_privileges';
 
