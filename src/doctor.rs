@@ -14,6 +14,7 @@ mod logging;
 mod privileges;
 mod sessions;
 mod throttle;
+mod triggers;
 
 use backup_codes_core::keyring::Keyring;
 use pgrx::{IntoDatum, pg_sys};
@@ -43,6 +44,7 @@ fn checks() -> impl Iterator<Item = &'static Check> {
         codes::CHECKS,
         keys::CHECKS,
         privileges::CHECKS,
+        triggers::CHECKS,
         throttle::CHECKS,
         logging::CHECKS,
         durability::CHECKS,
