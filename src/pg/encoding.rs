@@ -26,6 +26,12 @@ pub fn from_utf8(text: String) -> Vec<u8> {
     convert(text.as_bytes(), UTF8, encoding).unwrap_or_else(|| text.replace(|c: char| !c.is_ascii(), "?").into_bytes())
 }
 
+/// Whether text that is stored is text in the encoding of the database.
+pub fn is_valid(bytes: &[u8]) -> bool {
+    // SAFETY: reads as many bytes as there are, and with noError raises nothing.
+    unsafe { pg_sys::pg_verify_mbstr(database(), bytes.as_ptr().cast(), bytes.len() as i32, true) }
+}
+
 fn database() -> i32 {
     // SAFETY: reads a variable of the backend.
     unsafe { pg_sys::GetDatabaseEncoding() }
