@@ -7,13 +7,18 @@ use std::cell::Cell;
 use std::ffi::{CString, c_char, c_void};
 use std::fmt::Write;
 
-use pgrx::{pg_guard, pg_sys};
+use pgrx::{direct_function_call, pg_guard, pg_sys};
 use serde_json::json;
 
 use crate::events::Event;
 use crate::pg::clock;
 use crate::settings::{self, Notify, NotifyPayload};
 use crate::store;
+
+/// How full PostgreSQL's queue of notifications may be for ours to be added, of 1. A session that listens and stays in a
+/// transaction keeps the queue from being emptied, anyone who can connect can fill it, and when it is full every commit that
+/// notifies fails.
+pub const MAX_QUEUE_USAGE: f64 = 0.5;
 
 /// Notifications of one transaction; what comes after them is announced as one. A million pending ones take 310 MB.
 const MAX_NOTIFICATIONS: u32 = 64;
@@ -75,7 +80,7 @@ fn notify(event: &Event) -> Announced {
         // One that this transaction sent is enough, and so is one for an event that waits already.
         Notify::Coalesced => looking_conflicts() || (sent == 0 && !store::waiting(event.at)),
     };
-    if !due {
+    if !due || queue_usage() > MAX_QUEUE_USAGE {
         return Announced::Singly;
     }
     SENT.set(sent.saturating_add(1));
@@ -99,6 +104,12 @@ fn notify(event: &Event) -> Announced {
     };
     send(&settings::channel().unwrap_or_default(), &ascii(&payload.to_string()));
     if many { Announced::Many } else { Announced::Singly }
+}
+
+/// How full PostgreSQL's queue of notifications is, of 1: it is one for all databases of the server.
+pub fn queue_usage() -> f64 {
+    // SAFETY: the function takes no argument and returns a double.
+    unsafe { direct_function_call(pg_sys::pg_notification_queue_usage, &[]) }.unwrap_or_default()
 }
 
 /// At SERIALIZABLE a look at what waits makes the events of unrelated users conflict.

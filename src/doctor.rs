@@ -11,7 +11,10 @@ mod durability;
 mod housekeeping;
 mod keys;
 mod logging;
+mod ownership;
 mod privileges;
+mod replication;
+mod rows;
 mod sessions;
 mod throttle;
 mod triggers;
@@ -44,10 +47,13 @@ fn checks() -> impl Iterator<Item = &'static Check> {
         codes::CHECKS,
         keys::CHECKS,
         privileges::CHECKS,
+        ownership::CHECKS,
         triggers::CHECKS,
         throttle::CHECKS,
         logging::CHECKS,
         durability::CHECKS,
+        replication::CHECKS,
+        rows::CHECKS,
         housekeeping::CHECKS,
     ]
     .into_iter()
@@ -155,6 +161,19 @@ columns! {
     /// Something that is not as it should be, and the statement that puts it right, with a semicolon.
     Finding { what: String, remedy: String }
 }
+
+/// The objects of the extension.
+macro_rules! members {
+    () => {
+        "WITH member AS (
+           SELECT m.classid, m.objid
+             FROM pg_depend AS m
+             JOIN pg_extension AS e ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid
+            WHERE m.deptype = 'e' AND e.extname = 'backup_codes'
+         ) "
+    };
+}
+use members;
 
 /// Makes a check of a statement that returns a [`Finding`] in each row.
 macro_rules! findings {

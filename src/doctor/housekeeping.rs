@@ -1,6 +1,7 @@
 //! What waits to be looked after.
 
-use super::{Check, Scene, Verdict, counted};
+use super::{Check, Scene, Verdict, counted, findings};
+use crate::announce;
 use crate::pg::error::Result;
 use crate::store::statement::{Statement, statement};
 
@@ -10,6 +11,8 @@ pub const CHECKS: &[Check] = &[
     Check { name: "users_locked", examine: users_locked },
     Check { name: "pending_sets", examine: pending_sets },
     Check { name: "expired_sets", examine: expired_sets },
+    PREPARED_TRANSACTIONS,
+    Check { name: "notification_queue", examine: notification_queue },
 ];
 
 /// More events than this that wait are a pile.
@@ -69,7 +72,7 @@ statement! {
     ()
     ["SELECT "]
     => LockedUsers { users: i64 = "count(*)" }
-    [" FROM backup_codes.account WHERE locked_until > clock_timestamp()"]
+    [" FROM backup_codes.account WHERE locked_until > clock_timestamp() AND locked_until <= clock_timestamp() + interval '48 hours'"]
 }
 
 fn users_locked(_: &Scene) -> Result<Verdict> {
@@ -122,4 +125,40 @@ fn expired_sets(scene: &Scene) -> Result<Verdict> {
         format!("{} expired more than 90 days ago", counted(sets, "set")),
         format!("SELECT {}.backup_codes_purge();", scene.api),
     ))
+}
+
+findings! {
+    /// It keeps a user's row, over a disconnect and a restart: nobody can log in as them with a code until it ends. Its locks have
+    /// no process, and what they have in common with it is the lock on its own transaction id.
+    PREPARED_TRANSACTIONS = "prepared_transactions", Warning, "no prepared transaction holds a user's row"
+    FindPrepared
+    ["SELECT "]
+    what ["format('%L of %I, prepared at %s', p.gid, p.owner, date_trunc('second', p.prepared))"]
+    remedy ["format('ROLLBACK PREPARED %1$L; -- or COMMIT PREPARED %1$L', p.gid)"]
+    [" FROM pg_prepared_xacts AS p
+      WHERE p.database = current_database()
+        AND EXISTS (SELECT FROM pg_locks AS x
+                      JOIN pg_locks AS l ON l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction
+                      JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()
+                      JOIN pg_class AS c ON c.oid = l.relation AND c.relnamespace = 'backup_codes'::regnamespace
+                     WHERE x.pid IS NULL AND x.transactionid = p.transaction
+                       AND l.mode IN ('RowShareLock', 'RowExclusiveLock'))
+      ORDER BY p.prepared, p.gid"]
+}
+
+/// It is empty unless a session that listens does not read: 80 MB have piled up at a hundredth.
+const QUEUE_FILLS: f64 = 0.01;
+
+fn notification_queue(_: &Scene) -> Result<Verdict> {
+    let usage = announce::queue_usage();
+    let detail = format!("PostgreSQL's queue of notifications is {:.0} % full", usage * 100.0);
+    let hint = "SELECT pid, usename, datname, xact_start, query FROM pg_stat_activity WHERE xact_start < now() - interval '1 minute' ORDER BY xact_start;
+-- the queue is emptied when a session that listens ends its transaction: SELECT pg_terminate_backend(pid);";
+    Ok(if usage > announce::MAX_QUEUE_USAGE {
+        Verdict::problem(format!("{detail}: no event is announced any more"), hint)
+    } else if usage >= QUEUE_FILLS {
+        Verdict::warning(detail, hint)
+    } else {
+        Verdict::ok("PostgreSQL's queue of notifications is empty, or nearly so")
+    })
 }

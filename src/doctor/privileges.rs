@@ -1,20 +1,9 @@
 //! Who may do what with the tables and functions beside what duties give, and what a dump would lose.
 
-use super::{Check, findings};
+use super::{Check, findings, members};
 
-pub const CHECKS: &[Check] = &[TABLE_PRIVILEGES, FUNCTION_PRIVILEGES, DATA_ROLES, ROW_SECURITY, DUMP_MARKS];
-
-/// The objects of the extension.
-macro_rules! members {
-    () => {
-        "WITH member AS (
-           SELECT m.classid, m.objid
-             FROM pg_depend AS m
-             JOIN pg_extension AS e ON m.refclassid = 'pg_extension'::regclass AND m.refobjid = e.oid
-            WHERE m.deptype = 'e' AND e.extname = 'backup_codes'
-         ) "
-    };
-}
+pub const CHECKS: &[Check] =
+    &[TABLE_PRIVILEGES, FUNCTION_PRIVILEGES, SCHEMA_USAGE, DATA_ROLES, ROW_SECURITY, DUMP_MARKS];
 
 findings! {
     /// The auditor's privileges are no finding. Who may become a role counts as the role; superusers and the owner do not count.
@@ -74,12 +63,40 @@ findings! {
 }
 
 findings! {
-    /// The remedy names the role that holds the membership, which may be a group of the one that logs in.
+    /// Of a duty a function alone is of no use. Nothing is missing to a role that reaches the schema through a group.
+    SCHEMA_USAGE = "schema_usage", Problem, "every role with a duty may use the schema that it is in"
+    FindSchemaUsage
+    [members!(), ", holder AS (
+           SELECT a.grantee, p.pronamespace AS namespace
+             FROM member AS m
+             JOIN pg_proc AS p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
+            CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+            WHERE a.grantee <> p.proowner
+            UNION
+           SELECT a.grantee, c.relnamespace
+             FROM member AS m
+             JOIN pg_class AS c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid AND c.relkind = 'v'
+            CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+            WHERE a.grantee <> c.relowner
+         )
+         SELECT "]
+    what ["format('%I lacks USAGE on schema %I', pg_get_userbyid(h.grantee), n.nspname)"]
+    remedy ["format('GRANT USAGE ON SCHEMA %I TO %I;', n.nspname, pg_get_userbyid(h.grantee))"]
+    [" FROM holder AS h
+       JOIN pg_namespace AS n ON n.oid = h.namespace
+      WHERE h.grantee <> 0 AND NOT has_schema_privilege(h.grantee, n.oid, 'USAGE')
+      ORDER BY 1"]
+}
+
+findings! {
+    /// The remedy names the role that holds the membership, which may be a group of the one that logs in. The role that makes
+    /// the dumps needs the first of them, unless it is a superuser.
     DATA_ROLES = "data_roles", Warning, "no role that logs in may read or write every table"
     FindDataRoles
     ["SELECT "]
     what ["format('%I in %I', r.rolname, g.rolname)"]
-    remedy ["format('REVOKE %I FROM %I;', g.rolname, pg_get_userbyid(m.member))"]
+    remedy ["format('REVOKE %I FROM %I;', g.rolname, pg_get_userbyid(m.member))
+               || CASE g.rolname WHEN 'pg_read_all_data' THEN ' -- not where it makes the dumps, which need this' ELSE '' END"]
     [" FROM pg_roles AS g
        JOIN pg_auth_members AS m ON m.roleid = g.oid
        JOIN pg_roles AS r ON pg_has_role(r.oid, m.member, 'MEMBER')

@@ -27,7 +27,7 @@ pub fn from_utf8(text: String) -> Vec<u8> {
 }
 
 /// Whether text is valid in the encoding of the database.
-pub fn is_storable(text: &[u8]) -> bool {
+pub fn is_valid(text: &[u8]) -> bool {
     verified(text) == text.len()
 }
 

@@ -273,7 +273,7 @@ impl Column for Repaired {
     fn read(datum: Option<Datum>) -> Option<Self> {
         let Some(stored) = datum else { return Some(Self(None)) };
         let text = text_bytes(stored, usize::MAX)?;
-        Some(Self(Some(if encoding::is_storable(&text) { stored } else { varlena_datum(&encoding::storable(text)) })))
+        Some(Self(Some(if encoding::is_valid(&text) { stored } else { varlena_datum(&encoding::storable(text)) })))
     }
 }
 

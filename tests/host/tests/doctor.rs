@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use host_tests::{Client, Server, Session, run, wait_until};
+use postgres::fallible_iterator::FallibleIterator;
 
 /// Two keys of 32 bytes.
 const KEY_1: &str = "1 AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
@@ -27,7 +28,10 @@ fn status(client: &mut Client, name: &str) -> String {
 
 /// Every check that is not ok.
 fn alarms(client: &mut Client) -> Vec<String> {
-    let rows = client.query("SELECT check_name FROM backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory'", &[]);
+    let rows = client.query(
+        "SELECT check_name FROM backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory'",
+        &[],
+    );
     rows.expect("checks").iter().map(|row| row.get(0)).collect()
 }
 
@@ -206,8 +210,8 @@ fn doctor_works_on_a_hot_standby_and_asks_for_a_synchronous_one() {
     let mut reader = standby.connect("postgres");
     let lsn: String = client.value("SELECT pg_current_wal_lsn()::text", &[]);
     wait_until("the replay", || reader.value("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", &[&lsn]));
-    let checks = "SELECT count(*) FROM backup_codes_doctor()";
-    assert_eq!(reader.value::<i64>(checks, &[]), client.value::<i64>(checks, &[]));
+    let checks = "SELECT string_agg(check_name, ' ') FROM backup_codes_doctor()";
+    assert_eq!(reader.value::<String>(checks, &[]), client.value::<String>(checks, &[]));
     assert_eq!(alarms(&mut reader), [""; 0]);
     assert_eq!(check(&mut reader, "synchronous_standby").1, "this server is a standby");
 
@@ -251,4 +255,98 @@ fn auto_explain_logs_a_bound_code_in_a_condition() {
     let gate = "SELECT 1 WHERE backup_codes_consume($1::text, $2)";
     assert_eq!(client.query(gate, &[&"42", &codes[0]]).expect("a row").len(), 1);
     assert!(server.log().contains(&codes[0]), "{}", server.log());
+}
+
+/// What a wrong attempt holds, a prepared transaction goes on holding: over a disconnect, with nobody to be seen.
+#[test]
+fn doctor_names_a_prepared_transaction_that_holds_a_user() {
+    let (server, mut client) = with_extension(&["fsync=off", "max_prepared_transactions=5"]);
+    let codes = client.generate("victim");
+    client.generate("other");
+    let wrong = client.generate("other")[0].clone();
+    client.batch_execute("CREATE TABLE application (id int)").expect("a table");
+    let mut attacker = server.connect("postgres");
+    attacker
+        .batch_execute("BEGIN; INSERT INTO application VALUES (1); PREPARE TRANSACTION 'of another table'")
+        .expect("PREPARE");
+    attacker.batch_execute("BEGIN").expect("BEGIN");
+    assert_eq!(attacker.remaining("victim"), 10);
+    attacker.batch_execute("INSERT INTO application VALUES (2); PREPARE TRANSACTION 'that read'").expect("PREPARE");
+    assert_eq!(alarms(&mut client), [""; 0]);
+
+    attacker.batch_execute("BEGIN").expect("BEGIN");
+    assert_eq!(attacker.attempt("victim", &wrong), "rejected");
+    attacker.batch_execute("PREPARE TRANSACTION 'it''s held'").expect("PREPARE");
+    drop(attacker);
+    client.batch_execute("SET lock_timeout = '100ms'").expect("SET");
+    let failure = client.failure("SELECT backup_codes_consume($1::text, $2)", &[&"victim", &codes[0]]);
+    assert_eq!(failure.sqlstate, "55P03", "{failure:?}");
+    let (found, detail, hint) = check(&mut client, "prepared_transactions");
+    assert_eq!(found, "warning");
+    assert!(detail.starts_with("'it''s held' of postgres, prepared at "), "{detail}");
+    client.batch_execute(&hint).expect("the hint");
+    assert_eq!(alarms(&mut client), [""; 0]);
+    assert!(client.consume("victim", &codes[0]));
+}
+
+/// A session that listens and stays in a transaction.
+fn deaf(server: &Server) -> Client {
+    let mut listener = server.connect("postgres");
+    listener.batch_execute("LISTEN flood").expect("LISTEN");
+    listener.batch_execute("BEGIN; SELECT 1").expect("BEGIN");
+    listener
+}
+
+/// Notifications of a page each.
+fn flood(client: &mut Client, pages: i32) {
+    let sql = "SELECT count(pg_notify('flood', lpad(n::text, 7900, 'x'))) FROM generate_series(1, $1) AS n";
+    client.query_one(sql, &[&pages]).expect("notifications");
+}
+
+/// At a hundredth of 8 GB, well before it hurts.
+#[test]
+fn doctor_warns_while_the_queue_of_notifications_fills() {
+    let (server, mut client) = with_extension(&["fsync=off"]);
+    let mut listener = deaf(&server);
+    flood(&mut client, 5_000);
+    assert_eq!(alarms(&mut client), [""; 0]);
+    flood(&mut client, 7_000);
+    assert_eq!(alarms(&mut client), ["notification_queue"]);
+    let (found, detail, hint) = check(&mut client, "notification_queue");
+    assert_eq!((found.as_str(), detail.as_str()), ("warning", "PostgreSQL's queue of notifications is 1 % full"));
+    client.batch_execute(&hint).expect("the hint");
+    listener.batch_execute("COMMIT").expect("COMMIT");
+    wait_until("the queue", || alarms(&mut client).is_empty());
+}
+
+/// The queue is small where its size can be set, from PostgreSQL 17 on; elsewhere it takes 4 GB to fill a half of it.
+#[test]
+fn a_queue_of_notifications_that_is_half_full_holds_back_no_login() {
+    let mut client = Server::any().connect("postgres");
+    if client.value::<i32>("SELECT current_setting('server_version_num')::int", &[]) < 170_000 {
+        return;
+    }
+    let (server, mut client) = with_extension(&["fsync=off", "max_notify_queue_pages=64"]);
+    let codes = client.generate("42");
+    let mut listener = deaf(&server);
+    let mut heard = server.connect("postgres");
+    heard.batch_execute("LISTEN backup_codes").expect("LISTEN");
+    let mut announced = |client: &mut Client, code: &str| {
+        assert!(client.consume("42", code));
+        heard.batch_execute("SELECT 1").expect("SELECT");
+        heard.notifications().iter().count().expect("notifications")
+    };
+    flood(&mut client, 20);
+    assert_eq!(status(&mut client, "notification_queue"), "warning");
+    assert_eq!(announced(&mut client, &codes[0]), 1);
+    flood(&mut client, 20);
+    let (found, detail, _) = check(&mut client, "notification_queue");
+    assert_eq!((found.as_str(), detail.contains("no event is announced")), ("problem", true), "{detail}");
+    assert_eq!(announced(&mut client, &codes[1]), 0);
+    // Full: whoever notifies fails at commit, and logins go on.
+    while client.query("SELECT pg_notify('flood', lpad('', 7900, 'x'))", &[]).is_ok() {}
+    assert_eq!(announced(&mut client, &codes[2]), 0);
+    listener.batch_execute("COMMIT").expect("COMMIT");
+    wait_until("the queue", || status(&mut client, "notification_queue") == "ok");
+    assert_eq!(announced(&mut client, &codes[3]), 1);
 }

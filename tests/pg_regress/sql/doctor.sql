@@ -120,6 +120,68 @@ GRANT EXECUTE ON FUNCTION backup_codes_consume(text, text) TO regress_reader;
 SELECT * FROM alarm;
 SELECT fixed('function_privileges');
 
+-- schema_usage: a duty is granted with USAGE where that is missing, and USAGE may be taken away later.
+SELECT backup_codes_grant('verifier', 'regress_reader');
+SELECT * FROM alarm;
+REVOKE USAGE ON SCHEMA public FROM PUBLIC;
+REVOKE USAGE ON SCHEMA backup_codes FROM regress_auditor;
+SELECT * FROM alarm;
+SELECT fixed('schema_usage');
+SELECT has_schema_privilege(r, 'backup_codes', 'USAGE') AS private, has_schema_privilege(r, 'public', 'USAGE') AS public FROM unnest('{regress_auditor,regress_reader,regress_operator}'::text[]) AS r;
+-- Through a group will do.
+REVOKE USAGE ON SCHEMA public FROM regress_reader;
+GRANT USAGE ON SCHEMA public TO regress_group;
+GRANT regress_group TO regress_reader;
+SELECT * FROM alarm;
+SELECT backup_codes_revoke('verifier', 'regress_reader');
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+REVOKE USAGE ON SCHEMA public FROM regress_group, regress_operator;
+
+-- owners.
+ALTER TABLE backup_codes.code OWNER TO regress_reader;
+ALTER FUNCTION backup_codes_consume(text, text) OWNER TO regress_reader;
+ALTER VIEW backup_codes.events OWNER TO regress_superuser;
+SELECT * FROM alarm;
+SELECT fixed('owners');
+ALTER SCHEMA backup_codes OWNER TO regress_reader;
+SELECT * FROM alarm WHERE check_name = 'owners';
+SELECT fixed('owners');
+SELECT * FROM alarm;
+
+-- members: functions and tables that are no part of the extension any more.
+ALTER EXTENSION backup_codes DROP FUNCTION backup_codes_consume(text, text);
+ALTER EXTENSION backup_codes DROP FUNCTION backup_codes_grant(text, regrole);
+ALTER EXTENSION backup_codes DROP FUNCTION backup_codes.duty_privileges();
+ALTER EXTENSION backup_codes DROP VIEW backup_codes.overview;
+SELECT * FROM alarm;
+SELECT fixed('members');
+SELECT * FROM alarm;
+
+-- api_schema: who owns the schema of the functions, and who may create there. The owner of the database is meant by pg_database_owner.
+ALTER DATABASE regress_backup_codes OWNER TO regress_reader;
+SELECT * FROM alarm;
+GRANT CREATE ON SCHEMA public TO PUBLIC, regress_group, regress_superuser;
+SELECT * FROM alarm;
+SELECT fixed('api_schema');
+ALTER SCHEMA public OWNER TO pg_database_owner;
+ALTER DATABASE regress_backup_codes OWNER TO CURRENT_USER;
+SELECT * FROM alarm;
+
+-- overloads: a function of a stranger that fits a call better.
+GRANT CREATE ON SCHEMA public TO regress_reader;
+SET ROLE regress_reader;
+CREATE FUNCTION backup_codes_consume(integer, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE PROCEDURE backup_codes_disable(user_id integer) LANGUAGE sql AS '';
+CREATE FUNCTION backup_codes_of_mine(integer, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+RESET ROLE;
+CREATE FUNCTION backup_codes_attempt(integer, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+SELECT * FROM alarm WHERE check_name = 'overloads';
+SELECT fixed('overloads');
+SELECT backup_codes_consume(1, 'anything'), backup_codes_of_mine(1, 'anything');
+REVOKE CREATE ON SCHEMA public FROM regress_reader;
+DROP FUNCTION backup_codes_attempt(integer, text), backup_codes_of_mine(integer, text);
+SELECT * FROM alarm;
+
 -- data_roles: directly or through a group.
 GRANT pg_read_all_data TO regress_group;
 GRANT pg_write_all_data TO regress_auditor, regress_superuser;
@@ -264,6 +326,84 @@ SELECT * FROM alarm;
 SET synchronous_commit = off;
 SELECT * FROM alarm;
 RESET synchronous_commit;
+
+-- publications. Each way to carry a table is left in another one.
+SET client_min_messages = error;
+CREATE TABLE application (id int);
+CREATE PUBLICATION regress_theirs FOR TABLE application;
+SELECT * FROM alarm;
+CREATE PUBLICATION regress_tables FOR TABLE application, backup_codes.event, backup_codes.code;
+CREATE PUBLICATION regress_schema FOR TABLES IN SCHEMA backup_codes;
+SELECT * FROM alarm;
+SELECT fixed('publications');
+CREATE PUBLICATION regress_all FOR ALL TABLES;
+SELECT * FROM alarm;
+DROP PUBLICATION regress_all, regress_theirs, regress_tables, regress_schema;
+-- subscriptions: that bring rows of ours.
+CREATE SUBSCRIPTION regress_here CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
+RESET client_min_messages;
+INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'application'::regclass, 'r' FROM pg_subscription WHERE subname = 'regress_here';
+SELECT * FROM alarm;
+INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, t::regclass, 'r' FROM pg_subscription, unnest('{backup_codes.account,backup_codes.code}'::text[]) AS t WHERE subname = 'regress_here';
+SELECT * FROM alarm;
+SELECT fixed('subscriptions');
+DROP SUBSCRIPTION regress_here;
+SELECT * FROM alarm;
+
+-- counters: every way in which account, sets and codes can disagree. What the hint says puts it right.
+SELECT sum(n) FROM (SELECT count(*) AS n FROM unnest('{back,gone,burned,no account,no set,two numbers}'::text[]) AS u, backup_codes_generate(u, 3)
+                    UNION ALL SELECT count(*) FROM unnest('{pending,no account,two numbers}'::text[]) AS u, backup_codes_prepare(u, 2)) AS s;
+SELECT code AS one FROM backup_codes_generate('back', 3) AS code LIMIT 1 \gset
+CREATE TEMPORARY TABLE kept AS SELECT * FROM backup_codes.code WHERE user_id = 'back';
+SELECT backup_codes_consume('back', :'one');
+SELECT * FROM alarm;
+INSERT INTO backup_codes.code SELECT * FROM kept ON CONFLICT DO NOTHING;
+DELETE FROM backup_codes.code WHERE user_id = 'gone' AND ordinal = 1;
+UPDATE backup_codes.account SET burned = '\x' WHERE user_id = 'back';
+UPDATE backup_codes.account SET burned = '\x0001000102030405060708090a0b0c0d0e0f' WHERE user_id = 'burned';
+DELETE FROM backup_codes.account WHERE user_id = 'no account';
+UPDATE backup_codes.account SET set_no = NULL, unused = 0, total = NULL WHERE user_id = 'no set';
+DELETE FROM backup_codes.code WHERE user_id = 'pending' AND ordinal = 2;
+UPDATE backup_codes.account SET set_counter = 1 WHERE user_id = 'two numbers';
+SELECT * FROM alarm WHERE check_name = 'counters';
+SELECT fixed('counters');
+SELECT count(DISTINCT user_id) FROM backup_codes.code WHERE user_id IN ('back', 'gone', 'burned', 'no account', 'no set', 'pending', 'two numbers');
+-- No more than ten are named at a time.
+SELECT count(*) FROM generate_series(101, 112) AS u, backup_codes_generate(u, 1);
+DELETE FROM backup_codes.code WHERE user_id ~ '^1..$';
+SELECT detail, regexp_count(hint, 'backup_codes_disable') AS remedies FROM alarm WHERE check_name = 'counters';
+SELECT fixed('counters');
+SELECT fixed('counters');
+SELECT * FROM alarm;
+
+-- wrong_clock: a lock, a lease or a due time more than two days ahead. A parked event is due at infinity.
+UPDATE backup_codes.account SET locked_until = now() + interval '47 hours' WHERE user_id = '1';
+TRUNCATE backup_codes.event;
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, lease) VALUES (gen_random_uuid(), '1', 'used', now(), now() + interval '47 hours', gen_random_uuid());
+SELECT check_name FROM alarm;
+UPDATE backup_codes.account SET locked_until = now() + interval '49 hours' WHERE user_id = '1';
+SELECT * FROM alarm;
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, due_at, lease) VALUES (gen_random_uuid(), '1', 'used', now(), now() + interval '49 hours', gen_random_uuid()), (gen_random_uuid(), '1', 'used', now(), now() + interval '1 year', NULL);
+SELECT * FROM alarm;
+SELECT fixed('wrong_clock');
+SELECT locked_until FROM backup_codes.account WHERE user_id = '1';
+TRUNCATE backup_codes.event;
+
+-- encoding: bytes that are no text. A superuser's cast stands for a client that sent them.
+CREATE CAST (bytea AS text) WITHOUT FUNCTION;
+INSERT INTO backup_codes.event (event_id, user_id, kind, at, context) SELECT gen_random_uuid(), n, 'used', now(), E'\u00e9' FROM generate_series(1, 20001) AS n;
+SELECT * FROM alarm;
+UPDATE backup_codes.event SET context = '\x66ff'::bytea::text WHERE user_id IN ('1', '20001');
+UPDATE backup_codes.event SET actor = '\xc3'::bytea::text WHERE user_id = '20001';
+SELECT status, detail, regexp_replace(hint, '''[-0-9a-f]{36}''', '…', 'g') AS hint FROM alarm;
+SELECT fixed('encoding');
+SELECT user_id, context, actor FROM backup_codes.event WHERE user_id IN ('1', '20001') ORDER BY user_id;
+UPDATE backup_codes.event SET context = '\xff'::bytea::text WHERE user_id::int < 13;
+SELECT detail, regexp_count(hint, 'UPDATE') AS remedies FROM alarm;
+SELECT fixed('encoding');
+SELECT fixed('encoding');
+DROP CAST (bytea AS text);
+TRUNCATE backup_codes.event;
 
 -- events_waiting: more than 10,000, or for more than an hour. History and what was delivered do not wait.
 TRUNCATE backup_codes.event;
