@@ -31,8 +31,8 @@ statement! {
 statement! {
     PutAccount<'a>: User, Fresh
     (user_id: &'a UserId, set_counter: i32, set_no: Option<i32>, replaced_set_no: Option<i32>, failures: i32,
-     failures_at_lock: i32, mark: Option<i64>, unused: i16, confirmed_at: Option<Timestamp>, last_used_at: Option<Timestamp>, locked_until: Option<Timestamp>, burned: &'a [u8];
-     ..facts: FactsOfOne)
+     failures_at_lock: i32, mark: Option<i64>, unused: i16, confirmed_at: Option<Timestamp>, last_used_at: Option<Timestamp>,
+     locked_until: Option<Timestamp>, burned: &'a [u8]; ..facts: FactsOfOne)
     ["INSERT INTO backup_codes.account (user_id, set_counter, set_no, replaced_set_no, failures, failures_at_lock, mark, unused,
                                         confirmed_at, last_used_at, locked_until, burned, ", facts!(names), ")
       VALUES ($user_id, $set_counter, $set_no, $replaced_set_no, $failures, $failures_at_lock, $mark, $unused, $confirmed_at,
@@ -71,12 +71,12 @@ statement! {
     ["WITH gone AS (
         DELETE FROM backup_codes.event WHERE user_id = $user_id
         RETURNING event_id, at, CASE WHEN lease IS NOT NULL AND due_at < 'infinity' THEN $at ELSE due_at END AS due_at,
-                  delivered_at, set_no, ordinal, remaining, attempts, low, kind, reason, actor, client_addr, context
+                  delivered_at, set_no, ordinal, remaining, attempts, low, kind, reason, actor, client_addr, context, park_reason
       )
       INSERT INTO backup_codes.event (user_id, event_id, at, due_at, delivered_at, set_no, ordinal, remaining, attempts, low, kind,
-                                      reason, actor, client_addr, context)
+                                      reason, actor, client_addr, context, park_reason)
       SELECT $new_id, event_id, at, due_at, delivered_at, set_no, ordinal, remaining, attempts, low, kind, reason, actor, client_addr,
-             context
+             context, park_reason
         FROM gone"]
 }
 
