@@ -22,4 +22,5 @@ mod race;
 mod standby;
 mod statements;
 mod throttle;
+mod throttle_memory;
 mod two_phase;
