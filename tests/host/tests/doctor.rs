@@ -27,7 +27,10 @@ fn status(client: &mut Client, name: &str) -> String {
 
 /// Every check that is not ok.
 fn alarms(client: &mut Client) -> Vec<String> {
-    let rows = client.query("SELECT check_name FROM backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory'", &[]);
+    let rows = client.query(
+        "SELECT check_name FROM backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory'",
+        &[],
+    );
     rows.expect("checks").iter().map(|row| row.get(0)).collect()
 }
 

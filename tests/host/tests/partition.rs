@@ -73,7 +73,10 @@ fn definitions(client: &mut Client) -> Vec<String> {
 
 /// Checks of the doctor that are not ok.
 fn alarms(client: &mut Client) -> Vec<String> {
-    lines(client, "SELECT check_name || ': ' || detail FROM backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory'")
+    lines(
+        client,
+        "SELECT check_name || ': ' || detail FROM backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory'",
+    )
 }
 
 /// A life of every verb.
