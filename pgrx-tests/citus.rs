@@ -50,7 +50,10 @@ fn every_statement_about_a_user_names_them_for_each_table() {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let tables: usize =
             ["account", "pending_set", "code", "event"].iter().map(|t| text.matches(&format!("backup_codes.{t} ")).count()).sum();
-        let named = ["user_id = $user_id", "VALUES ($user_id", "SELECT $user_id,"].iter().map(|n| text.matches(n).count()).sum::<usize>();
+        let named: usize = ["user_id = $user_id", "VALUES ($user_id", "SELECT $user_id,", "SELECT $new_id,"]
+            .iter()
+            .map(|n| text.matches(n).count())
+            .sum();
         assert!(tables > 0 && named >= tables, "{name}: {tables} tables, {named} times a user");
         assert!(!text.contains("user_id = ANY") && !text.contains("user_id IN"), "{name}");
         assert!(!text.contains("SET user_id"), "{name}");

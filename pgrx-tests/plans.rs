@@ -85,7 +85,7 @@ fn every_statement_about_one_user_probes_an_index_or_a_row_found_so() {
     for statement in statements_about(About::User) {
         let (name, plan) = (statement.name, plan(statement));
         for line in scans(&plan) {
-            let probe = line.contains("Index Scan") || line.contains("Bitmap") || line.contains("Tid Scan");
+            let probe = ["Index Scan", "Index Only Scan", "Bitmap", "Tid Scan"].iter().any(|scan| line.contains(scan));
             assert!(probe && !line.contains("Seq Scan"), "{name}: {plan}");
         }
         assert!(plan.contains("user_id") || plan.contains("Insert on"), "{name}: {plan}");
