@@ -54,7 +54,7 @@ COMMENT ON COLUMN backup_codes.code.ordinal IS 'Its place in the list as it was 
 COMMENT ON TABLE backup_codes.event IS 'Audit trail and outbox: one row for each change of a user''s codes, written in the same transaction.';
 COMMENT ON COLUMN backup_codes.event.user_id IS 'As in account.';
 COMMENT ON COLUMN backup_codes.event.event_id IS 'UUID of version 7; fit to be a mail''s Message-ID.';
-COMMENT ON COLUMN backup_codes.event.kind IS 'What happened: generated, replaced, prepared, confirmed, cancelled, used, locked, unlocked, disabled, revoked, imported.';
+COMMENT ON COLUMN backup_codes.event.kind IS 'What happened: generated, replaced, prepared, confirmed, cancelled, used, locked, unlocked, renamed, disabled, revoked, imported.';
 COMMENT ON COLUMN backup_codes.event.reason IS 'Why, where there is more than one way: failures, request, restore.';
 COMMENT ON COLUMN backup_codes.event.at IS 'When it happened.';
 COMMENT ON COLUMN backup_codes.event.set_no IS 'Number of the set it happened to.';

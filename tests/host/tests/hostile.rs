@@ -96,7 +96,8 @@ BEGIN
       ('backup_codes_prepare', 'varchar, int4, interval'), ('backup_codes_confirm', 'varchar'), ('backup_codes_cancel', 'varchar'),
       ('backup_codes_disable', 'varchar'), ('backup_codes_grant', 'varchar, regrole'), ('backup_codes_grant', 'text, oid'),
       ('backup_codes_revoke', 'text, text'), ('backup_codes_purge', 'interval, bool, int2'), ('duty_privileges', ''),
-      ('backup_codes_forget_user', 'text'), ('backup_codes_keys', 'int4')
+      ('backup_codes_forget_user', 'varchar'), ('backup_codes_rename_user', 'varchar, varchar'),
+      ('backup_codes_user_id', 'varchar, varchar'), ('backup_codes_keys', 'int4')
     ) AS v (name, arguments)
   LOOP
     EXECUTE format('CREATE FUNCTION %s.%I(%s) RETURNS pg_catalog.bool LANGUAGE plpgsql AS %L', place, f.name, f.arguments,
@@ -560,13 +561,17 @@ fn forget_user_runs_no_code_of_a_column_type() {
     client.batch_execute("CREATE EXTENSION backup_codes").expect("CREATE EXTENSION");
     client.batch_execute(&format!("SELECT backup_codes_grant('registrar', '{role}')")).expect("grant");
     client.generate("the victim");
-    // A base type is a superuser's to make: as another extension may bring it along, with an output function that is SQL.
+    // A base type is a superuser's to make: as another extension may bring it along, with output functions of text and of others.
     client
         .batch_execute(
             "CREATE TYPE public.odd;
              CREATE FUNCTION public.odd_in(cstring) RETURNS public.odd LANGUAGE internal IMMUTABLE STRICT AS 'textin';
              CREATE FUNCTION public.odd_out(public.odd) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
-             CREATE TYPE public.odd (INPUT = public.odd_in, OUTPUT = public.odd_out, LIKE = pg_catalog.text);",
+             CREATE TYPE public.odd (INPUT = public.odd_in, OUTPUT = public.odd_out, LIKE = pg_catalog.text);
+             CREATE TYPE public.odder;
+             CREATE FUNCTION public.odder_in(cstring) RETURNS public.odder LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+             CREATE FUNCTION public.odder_out(public.odder) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'varcharout';
+             CREATE TYPE public.odder (INPUT = public.odder_in, OUTPUT = public.odder_out, LIKE = pg_catalog.text);",
         )
         .expect("a type");
     attacker
@@ -580,18 +585,21 @@ fn forget_user_runs_no_code_of_a_column_type() {
              CREATE TYPE public.key_range AS RANGE (SUBTYPE = text);",
         )
         .expect("types");
-    for (column, value) in [
-        ("public.key_domain", "'the victim'::public.key_domain"),
-        ("public.key_row", "ROW('the victim')::public.key_row"),
-        ("public.key_enum", "'the victim'::public.key_enum"),
-        ("public.key_range", "'[a,b]'::public.key_range"),
-        ("public.odd", "'the victim'::public.odd"),
-        ("public.key_domain[]", "ARRAY['the victim']::public.key_domain[]"),
+    for (column, value, read) in [
+        ("public.key_domain", "'a user'::public.key_domain", true),
+        ("public.odd", "'a user'::public.odd", true),
+        ("public.key_row", "ROW('the victim')::public.key_row", false),
+        ("public.key_enum", "'the victim'::public.key_enum", false),
+        ("public.key_range", "'[a,b]'::public.key_range", false),
+        ("public.odder", "'the victim'::public.odder", false),
+        ("public.key_domain[]", "ARRAY['the victim']::public.key_domain[]", false),
     ] {
+        client.generate("a user");
         attacker
             .batch_execute(&format!(
-                "CREATE TABLE public.users (id text);
-                 CREATE TRIGGER forget AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
+                "CREATE TABLE public.users (id text, note text);
+                 CREATE TRIGGER forget AFTER DELETE OR UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
+                 CREATE TRIGGER forget_all BEFORE TRUNCATE ON public.users EXECUTE FUNCTION backup_codes_forget_user('id');
                  INSERT INTO public.users VALUES ('x'); DELETE FROM public.users;
                  ALTER TABLE public.users ALTER COLUMN id TYPE {column} USING NULL;
                  INSERT INTO public.users VALUES ({value});"
@@ -601,11 +609,63 @@ fn forget_user_runs_no_code_of_a_column_type() {
             let check = "ALTER DOMAIN public.key_domain ADD CHECK (public.springs(VALUE)) NOT VALID";
             attacker.batch_execute(check).expect("a check");
         }
-        assert_eq!(attacker.failure("DELETE FROM public.users", &[]).sqlstate, "42804", "{column}");
+        for statement in ["UPDATE public.users SET note = 'x'", "DELETE FROM public.users", "TRUNCATE public.users"] {
+            if read {
+                attacker.batch_execute(statement).unwrap_or_else(|error| panic!("{column}: {statement}: {error:?}"));
+            } else {
+                assert_eq!(attacker.failure(statement, &[]).sqlstate, "42804", "{column}: {statement}");
+            }
+        }
+        assert_eq!(client.remaining("a user"), if read { 0 } else { 10 }, "{column}");
         attacker.batch_execute("DROP TABLE public.users").expect("DROP TABLE");
     }
     assert_nothing_captured(&database, &role);
     assert_eq!(client.remaining("the victim"), 10);
+}
+
+/// The planner evaluates functions of CHECK constraints: whoever looks at the attacker's table must not be more than he is.
+#[test]
+fn the_look_for_a_moved_row_runs_with_the_rights_of_the_owner_of_its_table() {
+    let server = Server::any();
+    let (database, role, mut attacker) = besieged(&server);
+    let mut client = database.connect();
+    client.batch_execute("CREATE EXTENSION backup_codes; CREATE EXTENSION citext").expect("CREATE EXTENSION");
+    client.batch_execute(&format!("SELECT backup_codes_grant('registrar', '{role}')")).expect("grant");
+    attacker
+        .batch_execute(
+            "CREATE FUNCTION public.springs(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql
+               AS 'BEGIN PERFORM public.trap($1); RETURN true; END';
+             CREATE FUNCTION public.same(text, text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql
+               AS 'BEGIN PERFORM public.trap(''operator''); RETURN true; END';
+             CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.same);
+             CREATE DOMAIN public.key_domain AS public.citext;",
+        )
+        .expect("traps");
+    for column in ["bigint", "text", "char(8)", "uuid", "public.key_domain"] {
+        let key = if column == "uuid" { "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11" } else { "42" };
+        client.generate(key);
+        attacker
+            .batch_execute(&format!(
+                "CREATE TABLE public.\"Us ers\" (\"i d\" {column}, region text, CHECK (public.springs('check'))) PARTITION BY LIST (region);
+                 CREATE TABLE public.eu PARTITION OF public.\"Us ers\" FOR VALUES IN ('eu');
+                 CREATE TABLE public.us PARTITION OF public.\"Us ers\" FOR VALUES IN ('us');
+                 ALTER TABLE public.\"Us ers\" ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+                 CREATE POLICY own ON public.\"Us ers\" USING (public.springs('policy'));
+                 CREATE TRIGGER forget AFTER DELETE OR UPDATE ON public.\"Us ers\" FOR EACH ROW
+                   EXECUTE FUNCTION backup_codes_forget_user('i d');
+                 INSERT INTO public.\"Us ers\" VALUES ('{key}', 'eu');
+                 SET constraint_exclusion = on;
+                 UPDATE public.\"Us ers\" SET region = 'us';"
+            ))
+            .unwrap_or_else(|error| panic!("{column}: {error:?}"));
+        assert_eq!(client.remaining(key), 10, "{column}: the row was moved");
+        attacker.batch_execute("DELETE FROM public.\"Us ers\"").unwrap_or_else(|error| panic!("{column}: {error:?}"));
+        assert_eq!(client.remaining(key), 0, "{column}: the row was deleted");
+        attacker.batch_execute("DROP TABLE public.\"Us ers\"").expect("DROP TABLE");
+    }
+    assert_nothing_captured(&database, &role);
+    let sprung: i64 = client.value("SELECT count(*) FROM public.canary WHERE what = 'check'", &[]);
+    assert!(sprung > 0, "the trap is one");
 }
 
 /// Puts a table where a statement says T.

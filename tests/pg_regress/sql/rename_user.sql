@@ -13,7 +13,14 @@ SELECT backup_codes_consume(1, code) FROM shown WHERE n = 1;
 INSERT INTO shown SELECT 'pending', n, c FROM backup_codes_prepare(1, 3) WITH ORDINALITY AS g (c, n);
 SELECT backup_codes_confirm(1, '00000-00000-00000-00000-00000');
 SELECT count(backup_codes_consume(1, '00000-00000-00000-00000-00000')) FROM generate_series(1, 5);
+UPDATE backup_codes.event
+   SET reason = 'request', delivered_at = now(), ordinal = 1, attempts = 3, context = 'of the application', park_reason = 'refused',
+       client_addr = '192.0.2.1'
+ WHERE kind = 'prepared';
 CREATE TABLE before AS TABLE rows;
+-- What no row of it has cannot be seen to be lost.
+SELECT source, string_agg(key, ', ' ORDER BY key) AS empty
+  FROM (SELECT source, key FROM before, jsonb_each_text(content) GROUP BY source, key HAVING count(value) = 0) AS e GROUP BY source ORDER BY source;
 SELECT source, count(*) FROM before GROUP BY source ORDER BY source;
 SELECT backup_codes_rename_user(1, 2);
 SELECT source, count(*), bool_and(user_id = '2') AS renamed FROM rows GROUP BY source ORDER BY source;
@@ -83,10 +90,10 @@ DELETE FROM backup_codes.event;
 SELECT count(*) FROM generate_series(1, 5) AS n, backup_codes_generate('m', n);
 CREATE TABLE lease AS SELECT lease, event_id, row_number() OVER () AS n FROM backup_codes_events_claim(100);
 SELECT backup_codes_events_ack(lease, ARRAY[event_id]) FROM lease WHERE n = 1;
-UPDATE backup_codes.event SET due_at = 'infinity', lease = NULL WHERE event_id = (SELECT event_id FROM lease WHERE n = 2);
+UPDATE backup_codes.event SET due_at = 'infinity', lease = NULL, park_reason = 'refused' WHERE event_id = (SELECT event_id FROM lease WHERE n = 2);
 SELECT backup_codes_events_release(lease, ARRAY[event_id], '1 hour') FROM lease WHERE n = 3;
 SELECT delivery, attempts, count(*) FROM backup_codes.events WHERE user_id = 'm' GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT refusal('m', 'm2');
-SELECT delivery, attempts, kind, count(*) FROM backup_codes.events WHERE user_id = 'm2' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+SELECT delivery, attempts, kind, park_reason, count(*) FROM backup_codes.events WHERE user_id = 'm2' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3;
 SELECT sum(backup_codes_events_ack(lease, ARRAY[event_id])) AS acknowledged_under_the_old_lease FROM lease WHERE n > 3;
 SELECT count(*) AS claimed, count(*) FILTER (WHERE user_id = 'm2') AS under_the_new_key FROM backup_codes_events_claim(100);
