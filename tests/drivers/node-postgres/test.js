@@ -21,9 +21,9 @@ const tests = {
     assert.deepEqual(await column(client, consume, userId, codes[0]), [false]);
     const attempt = "SELECT * FROM backup_codes_attempt($1::bigint, $2)";
     const first = await client.query(attempt, [userId, codes[1]]);
-    assert.deepEqual(first.rows, [{ status: "accepted", remaining: 8, low: false, retry_after: null }]);
+    assert.deepEqual(first.rows, [{ status: "accepted", remaining: 8, low: false, retry_after: null, tries_left: null }]);
     const second = await client.query(attempt, [userId, codes[1]]);
-    assert.deepEqual(second.rows, [{ status: "used", remaining: null, low: null, retry_after: null }]);
+    assert.deepEqual(second.rows, [{ status: "used", remaining: null, low: null, retry_after: null, tries_left: null }]);
     assert.deepEqual(await column(client, "SELECT backup_codes_remaining($1::bigint)", userId), [8]);
   },
 

@@ -31,9 +31,9 @@ def integer_user_is_enrolled_and_spends_a_code_once(connection):
     assert column(connection, "SELECT backup_codes_consume(%s, %s)", user_id, codes[0]) == [True]
     assert column(connection, "SELECT backup_codes_consume(%s, %s)", user_id, codes[0]) == [False]
     row = connection.execute("SELECT * FROM backup_codes_attempt(%s, %s)", (user_id, codes[1])).fetchone()
-    assert row == ("accepted", 8, False, None), row
+    assert row == ("accepted", 8, False, None, None), row
     row = connection.execute("SELECT * FROM backup_codes_attempt(%s, %s)", (user_id, codes[1])).fetchone()
-    assert row == ("used", None, None, None), row
+    assert row == ("used", None, None, None, None), row
     assert column(connection, "SELECT backup_codes_remaining(%s)", user_id) == [8]
 
 
