@@ -175,6 +175,14 @@ macro_rules! members {
 }
 use members;
 
+/// A comment that goes on to no other line, whatever names are in it: the line would be pasted as a statement.
+macro_rules! one_line {
+    ($comment:literal) => {
+        concat!("translate(", $comment, ", E'\\r\\n', '  ')")
+    };
+}
+use one_line;
+
 /// Makes a check of a statement that returns a [`Finding`] in each row.
 macro_rules! findings {
     (

@@ -134,7 +134,7 @@ findings! {
     FindPrepared
     ["SELECT "]
     what ["format('%L of %I, prepared at %s', p.gid, p.owner, date_trunc('second', p.prepared))"]
-    remedy ["format('ROLLBACK PREPARED %1$L; -- or COMMIT PREPARED %1$L', p.gid)"]
+    remedy ["format('ROLLBACK PREPARED %L; -- or COMMIT PREPARED', p.gid)"]
     [" FROM pg_prepared_xacts AS p
       WHERE p.database = current_database()
         AND EXISTS (SELECT FROM pg_locks AS x

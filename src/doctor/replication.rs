@@ -1,6 +1,6 @@
 //! Logical replication: where rows go to, and where they come from.
 
-use super::{Check, findings};
+use super::{Check, findings, one_line};
 
 pub const CHECKS: &[Check] = &[PUBLICATIONS, SUBSCRIPTIONS];
 
@@ -13,7 +13,8 @@ findings! {
     remedy ["p.remedy"]
     [" FROM (
         SELECT format('%I is for all tables', a.pubname) AS what,
-               format('-- in the place of %I, make a publication that names the tables of the application', a.pubname) AS remedy
+               ", one_line!("format('-- in the place of %I, make a publication that names the tables of the application', a.pubname)"), "
+                 AS remedy
           FROM pg_publication AS a
          WHERE a.puballtables
          UNION ALL
@@ -42,7 +43,7 @@ findings! {
     FindSubscriptions
     ["SELECT "]
     what ["format('%I writes %s', s.subname, string_agg(format('backup_codes.%I', c.relname), ', ' ORDER BY c.relname))"]
-    remedy ["format('-- let nobody log in here before the cut-over, and then: DROP SUBSCRIPTION %I;', s.subname)"]
+    remedy [one_line!("format('-- let nobody log in here before the cut-over, and then: DROP SUBSCRIPTION %I;', s.subname)")]
     [" FROM pg_subscription AS s
        JOIN pg_subscription_rel AS r ON r.srsubid = s.oid
        JOIN pg_class AS c ON c.oid = r.srrelid

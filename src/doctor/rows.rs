@@ -86,7 +86,7 @@ fn counters(scene: &Scene) -> Result<Verdict> {
 }
 
 statement! {
-    /// As [`is_ahead`](crate::pg::clock::Timestamp::is_ahead) judges.
+    /// The longest lockout and the longest lease are a day; what lies further ahead than that day again does not count.
     CountFar: Everything, Callers
     ()
     ["SELECT "]
@@ -125,7 +125,7 @@ statement! {
     ReadTexts: Everything, Callers
     (after_user: Raw<Text>, after_event: Uuid, max_events: i32)
     ["SELECT "]
-    => Texts { user_id: Raw<Text>, event_id: Uuid, actor: Raw<Text>, context: Raw<Text> }
+    => Texts { user_id: Raw<Text>, event_id: Uuid, actor: Raw<Text>, context: Raw<Text>, park_reason: Raw<Text> }
     [" FROM backup_codes.event
       WHERE (user_id, event_id) > ($after_user, $after_event)
       ORDER BY user_id, event_id
@@ -143,10 +143,11 @@ fn invalid_texts(_: &Scene) -> Result<Verdict> {
             for row in batch.rows() {
                 let row = row?;
                 rows += 1;
-                let broken: Vec<_> = [("actor", &row.actor), ("context", &row.context)]
-                    .into_iter()
-                    .filter(|(_, text)| bytes(text).is_some_and(|text| !encoding::is_valid(&text)))
-                    .collect();
+                let broken: Vec<_> =
+                    [("actor", &row.actor), ("context", &row.context), ("park_reason", &row.park_reason)]
+                        .into_iter()
+                        .filter(|(_, text)| bytes(text).is_some_and(|text| !encoding::is_valid(&text)))
+                        .collect();
                 if !broken.is_empty() {
                     events += 1;
                     if remedies.len() < MAX_NAMED {

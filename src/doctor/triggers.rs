@@ -1,6 +1,6 @@
 //! Whether codes follow the users of the application's tables: the triggers of backup_codes_forget_user, and the keys they name.
 
-use super::{Check, findings};
+use super::{Check, findings, one_line};
 
 pub const CHECKS: &[Check] = &[USER_TRIGGERS, USER_KEYS];
 
@@ -54,13 +54,6 @@ macro_rules! triggers {
                                string_agg(quote_literal(name), ', ' ORDER BY n) AS literals, array_agg(attnum) AS numbers
                           FROM named GROUP BY oid) AS k ON k.oid = o.oid
          )"
-    };
-}
-
-/// A comment that goes on to no other line, whatever names are in it: the line would be pasted as a statement.
-macro_rules! one_line {
-    ($comment:literal) => {
-        concat!("translate(", $comment, ", E'\\r\\n', '  ')")
     };
 }
 

@@ -11,7 +11,8 @@ What is random in the output (codes, uuids, times) is masked on both sides, and 
 the width of a column follows from them. A code that a document shows stands for the one that was really issued: when a
 later statement spells it, the real one is sent, in the same spelling (case, blanks, hyphens).
 
-What the reference says of a setting is compared with the server (settings.py).
+What the reference says of a setting is compared with the server (settings.py), and so are its duties and the checks of doctor
+(lists.py).
 
 What documents say about this tree besides is looked for by claims.py.
 """
@@ -23,9 +24,10 @@ import subprocess
 import sys
 
 import claims
+import lists
 import settings
 
-# The page with a heading for every setting.
+# The page with a heading for every setting, the duties and the checks of doctor.
 REFERENCE = "docs/reference.md"
 
 # Five symbols in a group, the last group maybe shorter; or at least 25 symbols without groups.
@@ -231,7 +233,7 @@ def check(bindir, path):
 
 def main(bindir, *paths):
     results = [claims.check(path) for path in paths] + [check(bindir, path) for path in paths]
-    results += [settings.check(bindir, path) for path in paths if path == REFERENCE]
+    results += [part.check(bindir, path) for part in (settings, lists) for path in paths if path == REFERENCE]
     passed, failed = (sum(column) for column in zip(*results, strict=True))
     print(f"docs: {passed} passed, {failed} failed")
     return failed > 0

@@ -276,14 +276,14 @@ fn doctor_names_a_prepared_transaction_that_holds_a_user() {
 
     attacker.batch_execute("BEGIN").expect("BEGIN");
     assert_eq!(attacker.attempt("victim", &wrong), "rejected");
-    attacker.batch_execute("PREPARE TRANSACTION 'it''s held'").expect("PREPARE");
+    attacker.batch_execute("PREPARE TRANSACTION E'it''s\nheld'").expect("PREPARE");
     drop(attacker);
     client.batch_execute("SET lock_timeout = '100ms'").expect("SET");
     let failure = client.failure("SELECT backup_codes_consume($1::text, $2)", &[&"victim", &codes[0]]);
     assert_eq!(failure.sqlstate, "55P03", "{failure:?}");
     let (found, detail, hint) = check(&mut client, "prepared_transactions");
     assert_eq!(found, "warning");
-    assert!(detail.starts_with("'it''s held' of postgres, prepared at "), "{detail}");
+    assert!(detail.starts_with("'it''s\nheld' of postgres, prepared at "), "{detail}");
     client.batch_execute(&hint).expect("the hint");
     assert_eq!(alarms(&mut client), [""; 0]);
     assert!(client.consume("victim", &codes[0]));

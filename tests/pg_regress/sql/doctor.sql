@@ -336,18 +336,24 @@ CREATE PUBLICATION regress_tables FOR TABLE application, backup_codes.event, bac
 CREATE PUBLICATION regress_schema FOR TABLES IN SCHEMA backup_codes;
 SELECT * FROM alarm;
 SELECT fixed('publications');
-CREATE PUBLICATION regress_all FOR ALL TABLES;
+-- A name goes on to no other line of a comment: it would be pasted as a statement.
+CREATE PUBLICATION "regress
+all" FOR ALL TABLES;
 SELECT * FROM alarm;
-DROP PUBLICATION regress_all, regress_theirs, regress_tables, regress_schema;
+SELECT fixed('publications');
+DROP PUBLICATION "regress
+all", regress_theirs, regress_tables, regress_schema;
 -- subscriptions: that bring rows of ours.
-CREATE SUBSCRIPTION regress_here CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
+CREATE SUBSCRIPTION "regress
+here" CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);
 RESET client_min_messages;
-INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'application'::regclass, 'r' FROM pg_subscription WHERE subname = 'regress_here';
+INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'application'::regclass, 'r' FROM pg_subscription WHERE subname LIKE 'regress%';
 SELECT * FROM alarm;
-INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, t::regclass, 'r' FROM pg_subscription, unnest('{backup_codes.account,backup_codes.code}'::text[]) AS t WHERE subname = 'regress_here';
+INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, t::regclass, 'r' FROM pg_subscription, unnest('{backup_codes.account,backup_codes.code}'::text[]) AS t WHERE subname LIKE 'regress%';
 SELECT * FROM alarm;
 SELECT fixed('subscriptions');
-DROP SUBSCRIPTION regress_here;
+DROP SUBSCRIPTION "regress
+here";
 SELECT * FROM alarm;
 
 -- counters: every way in which account, sets and codes can disagree. What the hint says puts it right.
