@@ -560,15 +560,19 @@ CREATE FUNCTION @extschema@.backup_codes_user_id(VARIADIC parts text[])
   AS 'MODULE_PATHNAME', 'backup_codes_user_id_of_texts';
 COMMENT ON FUNCTION @extschema@.backup_codes_user_id(text[]) IS
   'Issuer, verifier, registrar. The user id of a key of two parts or more: joined with a colon, colons and backslashes within a '
-  'part escaped with a backslash. NULL when a part is NULL, or the id would be longer than 255 bytes. Errors: 22023.';
+  'part escaped with a backslash. Parts: text, or what the trigger of backup_codes_forget_user reads: smallint, integer, bigint, '
+  'uuid, varchar, char, citext, and domains over them. NULL when a part is NULL, or the id would be longer than 255 bytes. '
+  'Errors: 22023, 42804.';
 
 CREATE FUNCTION @extschema@.backup_codes_user_id(VARIADIC parts "any")
   RETURNS text
   LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10
   AS 'MODULE_PATHNAME', 'backup_codes_user_id';
 COMMENT ON FUNCTION @extschema@.backup_codes_user_id("any") IS
-  'Issuer, verifier, registrar. The same for parts of the types that the trigger of backup_codes_forget_user reads: smallint, '
-  'integer, bigint, uuid, text, varchar, char, citext, and domains over them. Errors: 22023, 42804.';
+  'Issuer, verifier, registrar. The user id of a key of two parts or more: joined with a colon, colons and backslashes within a '
+  'part escaped with a backslash. Parts: text, or what the trigger of backup_codes_forget_user reads: smallint, integer, bigint, '
+  'uuid, varchar, char, citext, and domains over them. NULL when a part is NULL, or the id would be longer than 255 bytes. '
+  'Errors: 22023, 42804.';
 
 CREATE FUNCTION @extschema@.backup_codes_revoke_all(issued_before timestamptz DEFAULT now(), max_users integer DEFAULT 1000)
   RETURNS bigint

@@ -391,6 +391,9 @@ fn bytes_that_are_no_utf8_make_no_verifier_function_raise() {
             format!("backup_codes_confirm({id_text})"),
             format!("backup_codes_cancel({id_text})"),
             format!("backup_codes_disable({id_text})"),
+            format!("backup_codes_forget_user({id_text})"),
+            format!("backup_codes_rename_user({id_text}, 'another')"),
+            format!("backup_codes_rename_user('another', {id_text})"),
         ] {
             match client.query(&format!("SELECT {call}"), &[&id]) {
                 Ok(_) => assert!(fit, "{call} took {id:?}"),

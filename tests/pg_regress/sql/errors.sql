@@ -29,7 +29,8 @@ SELECT call, string_agg(state, ' ' ORDER BY n) AS states,
                 (SELECT (r.state, r.message, r.hint) FROM refusal(format('SELECT backup_codes_generate(%s)', b.id)) AS r)
                ) AS as_generate
   FROM unnest('{prepare(%s),"confirm(%s, ''x'')",confirm(%s),cancel(%s),"regenerate(%s, ''x'')",
-                disable(%s),"disable(%s, ''x'')",unlock(%s)}'::text[]) AS call, bad_id AS b,
+                disable(%s),"disable(%s, ''x'')",unlock(%s),forget_user(%s),
+                "rename_user((%s)::text, ''x'')","rename_user(''x'', (%s)::text)"}'::text[]) AS call, bad_id AS b,
        refusal('SELECT backup_codes_' || format(call, id))
  GROUP BY call ORDER BY call;
 SELECT octet_length(user_id) FROM backup_codes.account ORDER BY 1;
@@ -51,6 +52,15 @@ SELECT call, string_agg(DISTINCT state, ' ') AS state
                 "regenerate(42, ''x'', count => 0)","regenerate(42, ''x'', count => 101)",
                 "regenerate(42, ''x'', valid_for => ''-1 day'')"}'::text[]) AS call,
        refusal('SELECT backup_codes_' || call) GROUP BY call ORDER BY call;
+
+-- A key of several parts: NULL where there is no user, and an error where the call is wrong.
+SELECT call, state, message, hint
+  FROM (VALUES (1, 'user_id(''a'', NULL)'), (2, 'user_id('''', '''')'), (3, 'user_id(repeat(''x'', 256), ''y'')'), (4, 'user_id(0, -1)'),
+               (5, 'user_id(''a'')'), (6, 'user_id(VARIADIC ''{}''::text[])'), (7, 'user_id(1.5, 2)'),
+               (8, 'user_id(VARIADIC ARRAY[1, 2])')) AS v (n, call),
+       refusal('SELECT backup_codes_' || call) ORDER BY n;
+SELECT backup_codes_user_id('a', NULL) AS part_is_null, backup_codes_user_id('', '') AS empty,
+       backup_codes_user_id(repeat('x', 256), 'y') AS too_long, backup_codes_user_id(0, -1) AS numbers;
 
 -- A code that is none: false, not an error; only the user is refused.
 SELECT backup_codes_confirm(42, NULL), backup_codes_disable(42, NULL),
