@@ -70,7 +70,7 @@ statement! {
     (user_id: &'a UserId, new_id: &'a UserId, at: Timestamp)
     ["WITH gone AS (
         DELETE FROM backup_codes.event WHERE user_id = $user_id
-        RETURNING event_id, at, CASE WHEN lease IS NOT NULL AND due_at < 'infinity' THEN $at ELSE due_at END AS due_at,
+        RETURNING event_id, at, CASE WHEN lease IS NOT NULL AND due_at < 'infinity' THEN least(due_at, $at) ELSE due_at END AS due_at,
                   delivered_at, set_no, ordinal, remaining, attempts, low, kind, reason, actor, client_addr, context, park_reason
       )
       INSERT INTO backup_codes.event (user_id, event_id, at, due_at, delivered_at, set_no, ordinal, remaining, attempts, low, kind,
