@@ -286,7 +286,7 @@ pub fn park(lease: &Lease, event_ids: Datum, reason: Vec<u8>) -> usize {
 
 statement! {
     /// Parked events, the oldest first; all of them, or those that are named.
-    FindParked: Outbox, Fresh
+    FindParked: Everything, Fresh
     (event_ids: Option<Raw<UuidArray>>, max_events: i32)
     ["SELECT "]
     => FoundParked { ..event: Found = ["user_id, event_id"] }
