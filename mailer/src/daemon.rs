@@ -61,8 +61,9 @@ pub struct Mailer {
     recipients_backoff: Backoff,
     recipients_at: Instant,
     measure_at: Instant,
-    /// `--once` could not do everything.
+    /// `--once` could not do everything, or anything.
     left: bool,
+    failure: Option<Failure>,
 }
 
 impl Mailer {
@@ -112,6 +113,7 @@ impl Mailer {
             recipients_at: now,
             measure_at: now,
             left: false,
+            failure: None,
             health,
             config,
             once,
@@ -127,6 +129,7 @@ impl Mailer {
                 self.settle(report);
             }
             self.work().await?;
+            self.intake.summarize(&mut self.desk);
             if self.once
                 && let Some(ended) = self.ended()
             {
@@ -235,20 +238,17 @@ impl Mailer {
                 Err(failure) => {
                     self.intake.recipients_state(Some(&failure));
                     self.recipients_at = Instant::now() + self.recipients_backoff.next();
-                    self.more = true;
-                    if self.once {
-                        return Err(failure);
-                    }
+                    self.more = !self.once;
+                    self.failure = self.once.then_some(failure);
                 }
             }
         }
-        self.intake.summarize(!self.more, &mut self.desk);
         Ok(())
     }
 
     /// Notes what became of a job.
     fn settle(&mut self, report: Report) {
-        let Report { events, sent_to, outcome } = report;
+        let Report { events, user_id, kind, sent_to, outcome } = report;
         for event in &events {
             for address in &sent_to {
                 self.desk.accepted.remember(*event, address);
@@ -258,6 +258,9 @@ impl Mailer {
             self.health.metrics.events_parked.inc_by(events.len() as u64);
         }
         self.left |= outcome != Outcome::Sent;
+        if outcome != Outcome::Sent {
+            self.intake.failed(&user_id, kind);
+        }
         for event in events {
             match &outcome {
                 Outcome::Sent => self.desk.say(event, Word::Delivered),
@@ -274,6 +277,7 @@ impl Mailer {
     fn give_back(&mut self) {
         let again = Word::Again { delay: Duration::ZERO, counts: false };
         let jobs = self.queue.drain();
+        jobs.iter().for_each(|job| self.intake.failed(&job.user_id, job.facts.kind));
         let gathered = self.intake.scatter();
         for event in jobs.into_iter().flat_map(|job| job.events).chain(gathered) {
             self.left = true;
@@ -363,7 +367,9 @@ impl Mailer {
         }
         let idle = !self.more && self.desk.open() == 0 && self.desk.silent();
         idle.then(|| {
-            if self.left {
+            if let Some(failure) = self.failure.clone() {
+                Err(failure)
+            } else if self.left {
                 Err(Failure::new(Class::Later, "some events are left for later; the log says why"))
             } else {
                 Ok(())
@@ -377,7 +383,7 @@ impl Mailer {
         if self.outbox.is_none() {
             return next.min(self.reconnect_at);
         }
-        for due in [self.desk.due(), self.desk.extension_due()].into_iter().flatten() {
+        for due in [self.desk.due(), self.desk.extension_due(), self.intake.summary_due()].into_iter().flatten() {
             next = next.min(due);
         }
         if self.more && self.gate.is_open() {

@@ -34,7 +34,10 @@ pub struct Folding {
 struct Window {
     until: Instant,
     length: Duration,
+    /// More came.
     waited: bool,
+    /// It began with a summary.
+    summary: bool,
 }
 
 impl Folding {
@@ -61,7 +64,7 @@ impl Folding {
             }
             Some(window) if window.waited => Fold::Summary,
             _ => {
-                self.begin(key, self.first, now);
+                self.begin(key, self.first, false, now);
                 Fold::Mail
             }
         }
@@ -71,14 +74,29 @@ impl Folding {
     pub fn summarized(&mut self, user_id: &str, kind: Kind, now: Instant) {
         let key = self.hasher.hash_one((user_id, kind));
         let length = self.windows.get(&key).map_or(self.first, |window| (window.length * 2).min(self.longest));
-        self.begin(key, length, now);
+        self.begin(key, length, true, now);
     }
 
-    fn begin(&mut self, key: u64, length: Duration, now: Instant) {
-        if self.windows.insert(key, Window { until: now + length, length, waited: false }).is_none() {
+    /// The mail or the summary that went out last was not accepted: its events come again, and are to be treated alike.
+    pub fn failed(&mut self, user_id: &str, kind: Kind, now: Instant) {
+        let key = self.hasher.hash_one((user_id, kind));
+        match self.windows.get_mut(&key) {
+            Some(window) if window.summary => {
+                let length = (window.length / 2).max(self.first);
+                *window = Window { until: now, length, waited: true, summary: true };
+            }
+            Some(_) => {
+                self.windows.remove(&key);
+            }
+            None => {}
+        }
+    }
+
+    fn begin(&mut self, key: u64, length: Duration, summary: bool, now: Instant) {
+        if self.windows.insert(key, Window { until: now + length, length, waited: false, summary }).is_none() {
             self.order.push_back(key);
         }
-        // The oldest go first: those that are over and had nothing to wait, then any.
+        // The oldest go first: those that are over and had nothing to wait or are gone already, then any.
         while let Some(oldest) = self.order.front().copied() {
             let over = self.windows.get(&oldest).is_none_or(|window| window.until <= now && !window.waited);
             if !over && self.windows.len() <= REMEMBERED {
@@ -133,6 +151,22 @@ mod tests {
         let now = Instant::now();
         assert_eq!(folding.decide("ada", Kind::Replaced, now), Fold::Mail);
         assert_eq!(folding.decide("ada", Kind::Replaced, now + HOUR), Fold::Mail);
+    }
+
+    #[test]
+    fn what_was_not_accepted_is_treated_alike_when_it_comes_again() {
+        let mut folding = Folding::new(HOUR, 6 * HOUR);
+        let now = Instant::now();
+        assert_eq!(folding.decide("ada", Kind::Replaced, now), Fold::Mail);
+        folding.failed("ada", Kind::Replaced, now);
+        assert_eq!(folding.decide("ada", Kind::Replaced, now), Fold::Mail);
+        assert_eq!(folding.decide("ada", Kind::Replaced, now), Fold::Wait(HOUR));
+        assert_eq!(folding.decide("ada", Kind::Replaced, now + HOUR), Fold::Summary);
+        folding.summarized("ada", Kind::Replaced, now + HOUR);
+        folding.failed("ada", Kind::Replaced, now + HOUR);
+        assert_eq!(folding.decide("ada", Kind::Replaced, now + HOUR), Fold::Summary);
+        folding.summarized("ada", Kind::Replaced, now + HOUR);
+        assert_eq!(folding.decide("ada", Kind::Replaced, now + HOUR), Fold::Wait(2 * HOUR));
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::templates::Facts;
 
 /// So far apart a code and what it was used for are one mail.
 const TOGETHER: Duration = Duration::from_secs(2);
-/// How long events for a summary are gathered, and how many.
-const GATHER: Duration = Duration::from_secs(5);
+/// A summary goes out when no more of its events came for that long, or when it has gathered for so long, or so many. They are due
+/// within a second of each other.
+const GATHER: Duration = Duration::from_secs(2);
+const GATHER_LONGEST: Duration = Duration::from_secs(10);
 const GATHER_MOST: usize = 10_000;
 /// How long events wait while the query for recipients has found nobody yet.
 const DOUBT: Duration = Duration::from_secs(60);
@@ -43,6 +45,17 @@ struct Gathering {
     attempts: i32,
     deadline: Arc<Deadline>,
     since: Instant,
+    latest: Instant,
+}
+
+impl Gathering {
+    fn due(&self) -> Instant {
+        if self.events.len() >= GATHER_MOST {
+            self.latest
+        } else {
+            (self.latest + GATHER).min(self.since + GATHER_LONGEST)
+        }
+    }
 }
 
 impl Intake {
@@ -171,7 +184,9 @@ impl Intake {
                         attempts: event.attempts,
                         deadline: deadline.clone(),
                         since: now,
+                        latest: now,
                     });
+                    gathering.latest = now;
                     gathering.events.push(event.id);
                     if event.at < gathering.first.at {
                         gathering.first = Facts::new(event, kind);
@@ -189,13 +204,16 @@ impl Intake {
         self.gathering.values().map(|gathering| gathering.events.len()).sum()
     }
 
-    /// Sends the summaries whose events are all here: nothing more is due (`all`), or they were gathered for long enough.
-    pub fn summarize(&mut self, all: bool, desk: &mut Desk) {
+    /// When the next summary goes out.
+    pub fn summary_due(&self) -> Option<Instant> {
+        self.gathering.values().map(Gathering::due).min()
+    }
+
+    /// Sends the summaries whose events are all here.
+    pub fn summarize(&mut self, desk: &mut Desk) {
         let now = Instant::now();
-        let ready =
-            |gathering: &Gathering| all || gathering.since + GATHER <= now || gathering.events.len() >= GATHER_MOST;
         let keys: Vec<(String, Kind)> =
-            self.gathering.iter().filter(|(_, gathering)| ready(gathering)).map(|(key, _)| key.clone()).collect();
+            self.gathering.iter().filter(|(_, gathering)| gathering.due() <= now).map(|(key, _)| key.clone()).collect();
         for key in keys {
             let Some(gathering) = self.gathering.remove(&key) else { continue };
             let (user, kind) = key;
@@ -208,6 +226,11 @@ impl Intake {
             let job = Job::new(gathering.events, &user, facts, gathering.attempts, &gathering.deadline);
             self.send(job, &gathering.recipients, desk);
         }
+    }
+
+    /// A mail of that kind and user was not accepted, and its events come again.
+    pub fn failed(&mut self, user_id: &str, kind: Kind) {
+        self.folding.failed(user_id, kind, Instant::now());
     }
 
     /// Gives up what was gathered; which events it was.
@@ -242,12 +265,12 @@ impl Intake {
     }
 }
 
-/// The event that a use of a code was for.
+/// The event that a use of a code was for: the replacement or removal that followed it at once.
 fn partner(events: &[Event], taken: &[bool], used: usize) -> Option<usize> {
-    let near = |other: &Event| {
-        let apart = other.at.duration_since(events[used].at).unwrap_or_else(|error| error.duration());
+    let follows = |other: &Event| {
         let at_will = other.reason.as_deref() != Some("failures");
-        matches!(other.kind, Some(Kind::Replaced | Kind::Disabled)) && at_will && apart <= TOGETHER
+        let soon = other.at.duration_since(events[used].at).is_ok_and(|apart| apart <= TOGETHER);
+        matches!(other.kind, Some(Kind::Replaced | Kind::Disabled)) && at_will && soon
     };
-    (0..events.len()).find(|index| !taken[*index] && near(&events[*index]))
+    (used + 1..events.len()).find(|index| !taken[*index] && follows(&events[*index]))
 }

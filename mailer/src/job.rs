@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::event::Kind;
 use crate::recipients::Recipient;
 use crate::templates::Facts;
 
@@ -71,6 +72,8 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Report {
     pub events: Vec<Uuid>,
+    pub user_id: String,
+    pub kind: Kind,
     /// Addresses that got their mail this time.
     pub sent_to: Vec<String>,
     pub outcome: Outcome,
@@ -172,7 +175,6 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::event::Kind;
 
     fn job(user_id: &str, number: u128) -> Job {
         let facts = Facts {

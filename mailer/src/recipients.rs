@@ -208,7 +208,8 @@ fn refused(error: &tokio_postgres::Error) -> Refused {
     if [SqlState::INVALID_TEXT_REPRESENTATION, SqlState::NUMERIC_VALUE_OUT_OF_RANGE].contains(code) {
         return Refused::Value;
     }
-    if code.code().starts_with("42") {
+    // Wrong in itself, or it writes.
+    if code.code().starts_with("42") || ["0A000", "25006"].contains(&code.code()) {
         let class = if *code == SqlState::INSUFFICIENT_PRIVILEGE { Class::Rights } else { Class::Configuration };
         let message =
             format!("recipient query: {} (SQLSTATE {}); it must return user_id and email", db.message(), code.code());

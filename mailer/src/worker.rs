@@ -108,7 +108,8 @@ pub async fn run(bench: Arc<Bench>, number: usize) {
                 Outcome::Again { delay, .. } => Outcome::Again { delay: *delay, counts: false },
                 other => other.clone(),
             };
-            let _ = bench.reports.send(Report { events: job.events, sent_to: Vec::new(), outcome });
+            let (events, user_id, kind) = (job.events, job.user_id, job.facts.kind);
+            let _ = bench.reports.send(Report { events, user_id, kind, sent_to: Vec::new(), outcome });
         }
     }
 }
@@ -123,7 +124,9 @@ impl Outcome {
 impl Bench {
     async fn process(&self, job: Job, line: &mut Option<Line>) -> Report {
         let Job { events, user_id, facts, recipients, partly_sent, attempts, deadline } = job;
-        let report = |sent_to, outcome| Report { events: events.clone(), sent_to, outcome };
+        let kind = facts.kind;
+        let report =
+            |sent_to, outcome| Report { events: events.clone(), user_id: user_id.clone(), kind, sent_to, outcome };
         let id = facts.reference;
         let mut sent_to = Vec::new();
         let mut again: Option<Outcome> = None;
@@ -194,9 +197,11 @@ impl Bench {
         let verdict = fault.verdict();
         match verdict {
             Verdict::Relay => self.gate.close(&fault.to_string()),
-            Verdict::Slower => self.gate.slow_down(),
             Verdict::Unknown => self.health.metrics.outcome_unknown.inc(),
-            Verdict::Never | Verdict::Later => {}
+            Verdict::Slower | Verdict::Never | Verdict::Later => {}
+        }
+        if fault.wants_less() {
+            self.gate.slow_down();
         }
         let suspicious = verdict == Verdict::Never || fault.breaks();
         let about_mail = matches!(verdict, Verdict::Never | Verdict::Later);

@@ -158,7 +158,6 @@ impl Fault {
     pub fn verdict(&self) -> Verdict {
         if self.stage <= Stage::Mail {
             return match &self.what {
-                What::Refused(code) if code.wants_less() => Verdict::Slower,
                 // Only this recipient needs it.
                 What::Missing(_) if self.stage == Stage::Mail => Verdict::Never,
                 _ => Verdict::Relay,
@@ -171,6 +170,11 @@ impl Fault {
             _ if self.stage == Stage::Dot => Verdict::Unknown,
             _ => Verdict::Later,
         }
+    }
+
+    /// Whether the server asks for fewer connections or mails.
+    pub fn wants_less(&self) -> bool {
+        matches!(self.what, What::Refused(code) if code.wants_less())
     }
 
     /// Why an event is parked: the stage and the codes, and nothing that the server wrote.
@@ -191,8 +195,8 @@ impl Code {
 
     /// Exchange's 432 and 4.3.2, and what says so in words.
     fn wants_less(self) -> bool {
-        self.code / 100 == 4
-            && (self.code == 432 || self.enhanced == [4, 3, 2] || (self.too_many && self.enhanced[..2] != [4, 2]))
+        let says_so = self.code == 432 || (self.code != 421 && self.enhanced == [4, 3, 2]);
+        self.code / 100 == 4 && (says_so || (self.too_many && self.enhanced[..2] != [4, 2]))
     }
 }
 

@@ -197,11 +197,6 @@ fn fault(stage: Stage, error: mail_send::Error) -> Fault {
 
 /// The full name of this machine, or its address literal where it has none.
 fn own_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.contains('.') && name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        name.to_owned()
-    } else {
-        "[127.0.0.1]".to_owned()
-    }
+    let name = gethostname::gethostname().into_string().unwrap_or_default();
+    if name.contains('.') && name.bytes().all(|byte| byte.is_ascii_graphic()) { name } else { "[127.0.0.1]".to_owned() }
 }

@@ -12,11 +12,7 @@ fn a_mailer_whose_connections_are_ended_goes_on() {
     let relay = smtp::Server::start();
     let mailer = place.start(relay.port, &["--database-poll", "60s"]);
     for user in 1..=3 {
-        let count = mailer.log().matches("listening").count();
-        assert!(count <= user as usize);
-        while mailer.log().matches("listening channel").count() < user as usize {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        mailer.wait_for_logs("INFO listening", user as usize);
         place.user(user);
         place.generate(user);
         relay.wait_for(user as usize);

@@ -18,7 +18,7 @@ fn a_flood_is_one_mail_and_a_summary_and_the_use_of_a_code_is_not_held_back() {
     relay.wait_for(1);
     place
         .client
-        .execute("SELECT count(*) FROM generate_series(1, 300), backup_codes_generate('1', 1)", &[])
+        .execute("SELECT count(*) FROM generate_series(1, 300) AS n, backup_codes_generate('1', 1 + 0 * n)", &[])
         .expect("a flood");
     place.wait_for("delayed 299, delivered 2");
     let codes = place.generate(1);
@@ -59,7 +59,7 @@ fn hostile_words_of_the_application_reach_no_mail() {
     let mails = relay.mails();
     assert_eq!(mails.len(), 5);
     for mail in &mails {
-        for word in ["evil", "http", "49", "<a", "Mozilla"] {
+        for word in ["evil", "http", "7 * 7", "<a", "Mozilla"] {
             assert!(!mail.text.replace("=\r\n", "").contains(word), "{word} is in {}", mail.text);
         }
     }

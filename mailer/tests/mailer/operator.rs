@@ -13,7 +13,7 @@ use crate::support::{Ended, Place};
 /// The mailer alone.
 fn alone(arguments: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backup-codes-mailer"));
-    command.args(["--config", "/dev/null"]).args(arguments);
+    command.env("BACKUP_CODES_MAILER_CONFIG", "/dev/null").args(arguments);
     Ended::of(command)
 }
 

@@ -110,7 +110,7 @@ SELECT backup_codes_events_unpark(ARRAY[event_id]) FROM held WHERE user_id = 'p2
 SELECT backup_codes_events_unpark(max_events => 1);
 SELECT user_id, delivery, attempts, park_reason IS NULL AS no_reason FROM backup_codes.events ORDER BY user_id;
 SELECT backup_codes_events_unpark(), backup_codes_events_unpark();
-SELECT waiting, oldest_at = (SELECT min(at) FROM backup_codes.event) AS oldest, delayed, leased, parked FROM backup_codes_events_backlog();
+SELECT waiting, oldest_at = (SELECT at FROM backup_codes.event ORDER BY due_at, at LIMIT 1) AS next, delayed, leased, parked FROM backup_codes_events_backlog();
 
 -- A due time that a wrong clock set does not count: the event waits, leased or not.
 UPDATE backup_codes.event SET due_at = now() + interval '3 days', lease = gen_random_uuid() WHERE user_id = 'p1';

@@ -88,16 +88,25 @@ impl<'a> Place<'a> {
             self.role,
             self.database.name
         );
-        command
-            .args(["--config", "/dev/null", "--database-url", &url, "--database-poll", "250ms"])
-            .args([
-                "--recipient-query",
-                "SELECT id::text AS user_id, email, locale, time_zone FROM users WHERE id = ANY ($1::text[]::bigint[])",
-            ])
-            .args(["--mail-service", "Example", "--mail-from", "Example security <security@example.com>"])
-            .args(["--mail-support", "help@example.com", "--smtp-tls", "none", "--smtp-host", "127.0.0.1"])
-            .args(["--smtp-port", &port.to_string(), "--limits-grace", "5s"])
-            .args(arguments);
+        let query =
+            "SELECT id::text AS user_id, email, locale, time_zone FROM users WHERE id = ANY ($1::text[]::bigint[])";
+        // In the environment, so that arguments go over them.
+        for (name, value) in [
+            ("CONFIG", "/dev/null"),
+            ("DATABASE_URL", &url),
+            ("DATABASE_POLL", "250ms"),
+            ("RECIPIENT_QUERY", query),
+            ("MAIL_SERVICE", "Example"),
+            ("MAIL_FROM", "Example security <security@example.com>"),
+            ("MAIL_SUPPORT", "help@example.com"),
+            ("SMTP_TLS", "none"),
+            ("SMTP_HOST", "127.0.0.1"),
+            ("SMTP_PORT", &port.to_string()),
+            ("LIMITS_GRACE", "5s"),
+        ] {
+            command.env(format!("BACKUP_CODES_MAILER_{name}"), value);
+        }
+        command.args(arguments);
         command
     }
 
@@ -176,8 +185,13 @@ impl Running {
 
     /// Waits until it has logged that.
     pub fn wait_for_log(&self, text: &str) {
+        self.wait_for_logs(text, 1);
+    }
+
+    /// Waits until it has logged that so many times.
+    pub fn wait_for_logs(&self, text: &str, times: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while !self.log().contains(text) {
+        while self.log().matches(text).count() < times {
             assert!(Instant::now() < deadline, "{text:?} is not in {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -164,8 +164,10 @@ impl Server {
     pub fn wait_until_asked(&self, at: At) {
         let (mutex, changed) = &*self.state;
         let mut state = mutex.lock().expect("no panic");
+        let deadline = Instant::now() + Duration::from_secs(30);
         while !state.asked.contains(&at) {
-            state = changed.wait_timeout(state, Duration::from_secs(30)).expect("no panic").0;
+            assert!(Instant::now() < deadline, "the dialogue did not come to {at:?}");
+            state = changed.wait_timeout(state, Duration::from_secs(1)).expect("no panic").0;
         }
     }
 
@@ -211,26 +213,30 @@ impl Server {
                     lines.into_iter().enumerate().map(reply).collect::<Vec<_>>().join("\r\n")
                 }
                 At::Data => "354 go on".to_owned(),
+                At::Dot if to.is_empty() => "554 5.5.1 no recipient".to_owned(),
                 _ => "250 2.0.0 yes".to_owned(),
             };
             let accepted = match does {
                 Does::Agrees => {
-                    self.keep_at(at, &from, &to, &line);
                     writer.write_all((agreed + "\r\n").as_bytes())?;
+                    self.keep_at(at, &from, &to, &line);
                     true
                 }
                 Does::AgreesLate(time) => {
                     std::thread::sleep(time);
-                    self.keep_at(at, &from, &to, &line);
                     writer.write_all((agreed + "\r\n").as_bytes())?;
+                    self.keep_at(at, &from, &to, &line);
                     true
                 }
                 Does::Says(text) => {
                     let accepted = text.starts_with(if at == At::Data { '3' } else { '2' });
+                    writer.write_all((text + "\r\n").as_bytes())?;
                     if accepted {
                         self.keep_at(at, &from, &to, &line);
                     }
-                    writer.write_all((text + "\r\n").as_bytes())?;
+                    if at == At::Rcpt && !accepted {
+                        to.clear();
+                    }
                     accepted
                 }
                 Does::TakesAndCloses => {
@@ -240,6 +246,10 @@ impl Server {
                 Does::Closes => return stream.shutdown(Shutdown::Both),
                 Does::Resets => {
                     SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+                    let peer = stream.peer_addr()?;
+                    self.with_state(|state| {
+                        state.open.retain(|other| other.peer_addr().is_ok_and(|other| other != peer))
+                    });
                     return Ok(());
                 }
                 Does::Waits => {
@@ -282,7 +292,7 @@ impl Server {
 
     /// A mail is kept once it is accepted.
     fn keep_at(&self, at: At, from: &str, to: &str, text: &str) {
-        if at == At::Dot {
+        if at == At::Dot && !to.is_empty() {
             let mail = Mail { from: from.to_owned(), to: to.to_owned(), text: text.to_owned() };
             self.with_state(|state| state.mails.push(mail));
         }
