@@ -11,6 +11,8 @@ SELECT json_agg(s ORDER BY name)
 """
 UNITS = {None: "", "kB": " in kB", "s": " in seconds"}
 CONTEXTS = {"superuser": "set by superusers", "user": "set by any user", "sighup": "taken up on reload"}
+# What a server that preloads the library calls postmaster is sighup elsewhere: PostgreSQL takes no other there.
+AT_START = {"backup_codes.throttle_entries": "with a restart"}
 
 
 def registered(bindir):
@@ -38,7 +40,7 @@ def missing(setting, text):
     default = setting["boot_val"] or "''"
     if not text.endswith(f"The default is `{default}`."):
         yield f"does not end with the default `{default}`"
-    wanted = [CONTEXTS[setting["context"]]]
+    wanted = [AT_START.get(setting["name"]) or CONTEXTS[setting["context"]]]
     if setting["vartype"] == "integer":
         wanted.append(f"an integer from {setting['min_val']} to {setting['max_val']}{UNITS[setting['unit']]}")
     if setting["vartype"] == "bool":
