@@ -23,4 +23,5 @@ mod standby;
 mod statements;
 mod throttle;
 mod throttle_memory;
+mod throttle_random;
 mod two_phase;
