@@ -1,10 +1,11 @@
 -- rename_user: everything of a user goes from one key to another.
 CREATE EXTENSION backup_codes;
 CREATE TABLE shown (list text, n bigint, code text);
+-- A mark is a reading of the server's memory for that key, where the server has one: another key has another.
 CREATE VIEW rows AS
-  SELECT user_id, 'account' AS source, to_jsonb(a) - 'user_id' AS content FROM backup_codes.account AS a
+  SELECT user_id, 'account' AS source, to_jsonb(a) - '{user_id,mark}'::text[] AS content FROM backup_codes.account AS a
   UNION ALL SELECT user_id, 'code', to_jsonb(c) - 'user_id' FROM backup_codes.code AS c
-  UNION ALL SELECT user_id, 'pending_set', to_jsonb(p) - 'user_id' FROM backup_codes.pending_set AS p
+  UNION ALL SELECT user_id, 'pending_set', to_jsonb(p) - '{user_id,mark}'::text[] FROM backup_codes.pending_set AS p
   UNION ALL SELECT user_id, 'event', to_jsonb(e) - 'user_id' FROM backup_codes.event AS e;
 
 -- A user with everything: an active set of which a code is used, failures, a lock, a pending set with a wrong proof, and events.
