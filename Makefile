@@ -7,7 +7,7 @@ export DESTDIR
 export MAJORS
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup install package dist demo demo-stop test test-all lint model bench bench-full fuzz key clean
+.PHONY: help all setup install package dist demo demo-stop mail-demo test test-all lint model bench bench-full fuzz key clean
 
 # What the library and its SQL are made of; they are built again only when one of these has changed, so that "make" as
 # yourself and "sudo make install" do not build twice.
@@ -41,6 +41,9 @@ demo: setup ## Tells the main story on a private PostgreSQL with 10,000 users
 
 demo-stop: ## Stops and removes the demo's PostgreSQL
 	@scripts/demo stop
+
+mail-demo: setup ## Runs a private PostgreSQL, a mailer and a mail server that shows each mail, until Ctrl-C
+	@scripts/mail-demo
 
 test: setup ## Runs every test on private clusters
 	@scripts/test

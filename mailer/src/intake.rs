@@ -154,7 +154,7 @@ impl Intake {
             let event = &events[index];
             let Some(kind) = event.kind else { continue };
             // A code that was used to replace or remove the set: one mail says both, if that mail goes out now.
-            let partner = (kind == Kind::Used).then(|| partner(&events, &taken, index)).flatten();
+            let partner = (kind == Kind::Used).then(|| partner(&events, index)).flatten();
             if let Some(partner) = partner
                 && let Some(other) = events[partner].kind
                 && self.folding.decide(user, other, now) == Fold::Mail
@@ -266,11 +266,9 @@ impl Intake {
 }
 
 /// The event that a use of a code was for: the replacement or removal that followed it at once.
-fn partner(events: &[Event], taken: &[bool], used: usize) -> Option<usize> {
-    let follows = |other: &Event| {
-        let at_will = other.reason.as_deref() != Some("failures");
-        let soon = other.at.duration_since(events[used].at).is_ok_and(|apart| apart <= TOGETHER);
-        matches!(other.kind, Some(Kind::Replaced | Kind::Disabled)) && at_will && soon
-    };
-    (used + 1..events.len()).find(|index| !taken[*index] && follows(&events[*index]))
+fn partner(events: &[Event], used: usize) -> Option<usize> {
+    let next = events.get(used + 1)?;
+    let at_will = next.reason.as_deref() != Some("failures");
+    let soon = next.at.duration_since(events[used].at).is_ok_and(|apart| apart <= TOGETHER);
+    (matches!(next.kind, Some(Kind::Replaced | Kind::Disabled)) && at_will && soon).then_some(used + 1)
 }

@@ -32,7 +32,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis() as u64;
         let (unit, scale) =
-            UNITS.iter().rev().find(|(_, scale)| millis > 0 && millis % scale == 0).unwrap_or(&UNITS[1]);
+            UNITS.iter().rev().find(|(_, scale)| millis > 0 && millis.is_multiple_of(*scale)).unwrap_or(&UNITS[1]);
         write!(f, "{}{unit}", millis / scale)
     }
 }

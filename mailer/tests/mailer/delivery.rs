@@ -1,5 +1,8 @@
 //! What happens to a user's codes reaches them, once, and in its order.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use host_tests::{Server, Session};
 
 use crate::support::Place;
@@ -112,4 +115,64 @@ fn two_mailers_share_a_backlog_and_send_nothing_twice() {
     to.sort_unstable();
     to.dedup();
     assert_eq!((to.len(), relay.mails().len()), (500, 500));
+}
+
+/// What Python's parser says of a mail when it takes no fault: nothing, if there is none.
+fn strictly_parsed(mail: &str) -> String {
+    let program = r#"
+import sys
+from email import message_from_bytes, policy
+mail = message_from_bytes(sys.stdin.buffer.read(), policy=policy.strict + policy.default)
+for part in mail.walk():
+    assert not part.defects, part.defects
+    for name, value in part.items():
+        assert not value.defects, (name, value.defects)
+text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+assert mail.get_content_type() == "multipart/alternative", mail.get_content_type()
+assert text.get_content().strip() and "</html>" in html.get_content()
+assert str(mail["date"].datetime.tzinfo) == "UTC" and mail["from"].addresses and len(mail["to"].addresses) == 1
+"#;
+    let mut python = Command::new("python3")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    python.stdin.take().expect("its input").write_all(mail.as_bytes()).expect("a mail");
+    String::from_utf8(python.wait_with_output().expect("its end").stderr).expect("UTF-8")
+}
+
+#[test]
+fn a_strict_parser_reads_every_mail_in_every_language() {
+    let server = Server::any();
+    let mut place = Place::new(&server);
+    let relay = smtp::Server::start();
+    for (user, locale) in [(1, "en"), (2, "de")] {
+        place.user(user);
+        place
+            .client
+            .execute("UPDATE users SET locale = $1, time_zone = 'Asia/Tokyo' WHERE id = $2", &[&locale, &user])
+            .expect("an update");
+        let id = user.to_string();
+        let codes = place.generate(user);
+        assert!(codes.iter().all(|code| place.client.consume(&id, code)));
+        place.client.execute("SELECT backup_codes_prepare($1::text)", &[&id]).expect("codes");
+        place.client.execute("SELECT backup_codes_confirm($1::text)", &[&id]).expect("codes");
+        place.generate(user);
+        for _ in 0..5 {
+            place.client.attempt(&id, "00000-00000-00000-00000-00000");
+        }
+        place.client.execute("SELECT backup_codes_disable($1::text)", &[&id]).expect("none");
+        place.generate(user);
+    }
+    place.client.execute("SELECT backup_codes_revoke_all('infinity')", &[]).expect("none");
+    let ended = place.run(relay.port, &["--once", "--limits-fold-window", "0s", "--mail-service", "Bücher & <Söhne>"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let mails = relay.mails();
+    let kinds: i64 =
+        place.client.value("SELECT count(DISTINCT kind) FROM backup_codes.events WHERE kind <> 'prepared'", &[]);
+    assert_eq!((kinds, mails.len()), (7, 34));
+    for mail in mails {
+        assert_eq!(strictly_parsed(&mail.text), "", "{}", mail.text);
+    }
 }

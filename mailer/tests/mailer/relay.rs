@@ -21,31 +21,36 @@ fn ids(mails: &[Mail]) -> Vec<String> {
 fn a_fault_before_the_recipient_is_the_servers_and_costs_no_try() {
     let server = Server::any();
     let says = |text: &str| Does::Says(text.to_owned());
-    for at in [At::Greeting, At::Ehlo, At::Mail] {
-        let faults = [
-            says("421 4.3.2 going down"),
-            says("450 4.7.1 not now"),
-            says("554 5.7.1 never"),
-            Does::Closes,
-            Does::Resets,
-            says("what?"),
-            says(&"x".repeat(65_536)),
-        ];
-        for fault in faults {
-            let mut place = Place::new(&server);
-            place.user(1);
-            place.generate(1);
-            let broken = fault.clone();
-            let relay = smtp::Server::with(move |now, _, _| if now == at { broken.clone() } else { Does::Agrees });
-            let mailer = place.start(relay.port, &[]);
-            mailer.wait_for_log("mail server unusable");
-            place.wait_for("waiting 1");
-            assert_eq!(place.attempts(), 0, "{at:?} {fault:?}");
-            relay.change(|_, _, _| Does::Agrees);
-            relay.wait_for(1);
-            place.wait_for("delivered 1");
+    let faults = [
+        says("421 4.3.2 going down"),
+        says("450 4.7.1 not now"),
+        says("554 5.7.1 never"),
+        Does::Closes,
+        Does::Resets,
+        says("what?"),
+        says(&"x".repeat(65_536)),
+    ];
+    std::thread::scope(|scope| {
+        for at in [At::Greeting, At::Ehlo, At::Mail] {
+            let (server, faults) = (&server, &faults);
+            scope.spawn(move || faults.iter().for_each(|fault| fault_before_the_recipient(server, at, fault)));
         }
-    }
+    });
+}
+
+fn fault_before_the_recipient(server: &Server, at: At, fault: &Does) {
+    let mut place = Place::new(server);
+    place.user(1);
+    place.generate(1);
+    let broken = fault.clone();
+    let relay = smtp::Server::with(move |now, _, _| if now == at { broken.clone() } else { Does::Agrees });
+    let mailer = place.start(relay.port, &[]);
+    mailer.wait_for_log("mail server unusable");
+    place.wait_for("waiting 1");
+    assert_eq!(place.attempts(), 0, "{at:?} {fault:?}");
+    relay.change(|_, _, _| Does::Agrees);
+    relay.wait_for(1);
+    place.wait_for("delivered 1");
 }
 
 #[test]
