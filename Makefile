@@ -7,7 +7,7 @@ export DESTDIR
 export MAJORS
 
 .DEFAULT_GOAL := help
-.PHONY: help all setup install package dist demo demo-stop mail-demo test test-all lint model bench bench-full fuzz key clean
+.PHONY: help all setup install package dist demo demo-stop mail-demo test test-mailer test-all lint model bench bench-full fuzz key clean
 
 # What the library and its SQL are made of; they are built again only when one of these has changed, so that "make" as
 # yourself and "sudo make install" do not build twice.
@@ -47,6 +47,9 @@ mail-demo: setup ## Runs a private PostgreSQL, a mailer and a mail server that s
 
 test: setup ## Runs every test on private clusters
 	@scripts/test
+
+test-mailer: setup ## Runs every test of the mailer, and the one that kills mailers, mail server and database at random
+	@scripts/test mailer endurance
 
 test-all: ## Runs every test on PostgreSQL 15, 16, 17 and 18 (or MAJORS), and prints one table
 	@scripts/test-all

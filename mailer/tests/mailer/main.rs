@@ -2,6 +2,7 @@
 
 mod database;
 mod delivery;
+mod endurance;
 mod folding;
 mod operator;
 mod process;
