@@ -303,6 +303,8 @@ fn an_object_with_our_name_makes_the_install_fail_and_stay_out() {
     let version: String = client.value("SELECT extversion FROM pg_extension WHERE extname = 'backup_codes'", &[]);
     let script = format!("{}/extension/backup_codes--{version}.sql", sharedir.trim());
     let script = std::fs::read_to_string(&script).unwrap_or_else(|error| panic!("{script}: {error}")).to_uppercase();
+    // A condition of PL/pgSQL, which has a query behind it, is another thing.
+    let script = script.replace("IF NOT EXISTS (", "");
     let code: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     for word in ["OR REPLACE", "IF NOT EXISTS"] {
         assert!(!code.iter().any(|line| line.contains(word)), "{word} in the install script");
@@ -623,7 +625,7 @@ fn forget_user_runs_no_code_of_a_column_type() {
     assert_eq!(client.remaining("the victim"), 10);
 }
 
-/// The planner evaluates functions of CHECK constraints: whoever looks at the attacker's table must not be more than he is.
+/// The planner evaluates functions of CHECK constraints: whoever looks at the attacker's table must have no more rights than its owner.
 #[test]
 fn the_look_for_a_moved_row_runs_with_the_rights_of_the_owner_of_its_table() {
     let server = Server::any();

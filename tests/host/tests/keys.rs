@@ -569,6 +569,68 @@ fn a_pasted_pending_set_is_never_laundered() {
     assert_eq!(client.remaining("victim"), 10);
 }
 
+/// A rename seals a keyed set anew, the active and the pending one, and only what carries its seal: a pasted set stays one.
+#[test]
+fn a_rename_keeps_a_seal_and_makes_none_good() {
+    let server = Server::start(&["fsync=off"]);
+    let database = server.database();
+    let mut client = session(&database);
+    let path = server.dir.join("keys");
+    put(&server, &path, format!("1 {ONE}\n"));
+    let unkeyed = client.generate("unkeyed");
+    configure(&path, &mut [&mut client]);
+    client
+        .batch_execute(
+            "CREATE TABLE users (id text PRIMARY KEY);
+             CREATE TRIGGER follow AFTER DELETE OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
+             INSERT INTO users VALUES ('ann'), ('unkeyed'), ('victim')",
+        )
+        .expect("users");
+    let rename = "UPDATE users SET id = $2 WHERE id = $1";
+    let (active, pending) = (client.generate("ann"), prepare(&mut client, "ann"));
+    assert_eq!(client.execute(rename, &[&"ann", &"bea"]).expect("a rename"), 1);
+    assert!(client.consume("bea", &active[0]));
+    assert!(client.value::<bool>("SELECT backup_codes_confirm('bea', $1)", &[&pending[0]]));
+    assert!(client.consume("bea", &pending[0]));
+
+    // The key is lost: the rename raises, and changes nothing.
+    let sealed =
+        "SELECT string_agg(user_id || encode(seal, 'hex'), ',') FROM backup_codes.account WHERE key_id IS NOT NULL";
+    let before: String = client.value(sealed, &[]);
+    put(&server, &path, format!("2 {TWO}\n"));
+    reload(&mut [&mut client]);
+    assert_eq!(client.failure(rename, &[&"bea", &"cay"]).sqlstate, "55000");
+    assert_eq!(client.failure("SELECT backup_codes_rename_user('bea', 'cay')", &[]).sqlstate, "55000");
+    assert_eq!(client.value::<String>(sealed, &[]), before);
+    // A set without a key needs none.
+    assert_eq!(client.execute(rename, &[&"unkeyed", &"still unkeyed"]).expect("a rename"), 1);
+    assert!(client.consume("still unkeyed", &unkeyed[0]));
+    put(&server, &path, format!("1 {ONE}\n"));
+    reload(&mut [&mut client]);
+    assert_eq!(client.execute(rename, &[&"bea", &"cay"]).expect("a rename"), 1);
+    assert!(client.consume("cay", &pending[1]));
+
+    // Pasted at a key, and renamed: active and pending.
+    for table in ["account", "pending_set"] {
+        client.generate("victim");
+        let codes = if table == "account" { client.generate("attacker") } else { prepare(&mut client, "attacker") };
+        client
+            .batch_execute(&format!(
+                "DELETE FROM backup_codes.{table} WHERE user_id = 'victim';
+                 UPDATE backup_codes.{table} SET user_id = 'victim' WHERE user_id = 'attacker';
+                 UPDATE backup_codes.code SET user_id = 'victim' WHERE user_id = 'attacker';
+                 DELETE FROM backup_codes.account WHERE user_id = 'attacker'"
+            ))
+            .expect("a pasted set");
+        assert_eq!(client.failure(rename, &[&"victim", &"dee"]).sqlstate, "55000", "{table}");
+        assert!(!client.consume("dee", &codes[0]), "{table}");
+        // Whoever is deleted needs no key, and no seal.
+        assert!(client.value::<bool>("SELECT backup_codes_forget_user('victim')", &[]), "{table}");
+    }
+    assert_eq!(client.execute("DELETE FROM users", &[]).expect("DELETE"), 3);
+    assert_eq!(client.value::<i64>("SELECT count(*) FROM backup_codes.account", &[]), 0);
+}
+
 /// With require_key nothing is made without a key, and a set without one opens nothing but can be cleared away.
 #[test]
 fn where_a_key_is_required_a_set_without_one_opens_nothing() {

@@ -124,10 +124,12 @@ fn live(client: &mut Client) {
     client
         .batch_execute(
             "CREATE TABLE users (id text); INSERT INTO users VALUES ('2');
-             CREATE TRIGGER forget AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
-             DELETE FROM users",
+             CREATE TRIGGER follow AFTER DELETE OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION backup_codes_forget_user('id');
+             UPDATE users SET id = '3'",
         )
-        .expect("a forgotten user");
+        .expect("a renamed user");
+    assert_eq!((client.remaining("2"), client.remaining("3")), (0, 10));
+    client.batch_execute("UPDATE users SET id = '2'; DELETE FROM users").expect("a forgotten user");
     let kept = "SELECT count(*) FROM backup_codes.overview WHERE user_id = '2'";
     assert_eq!(client.value::<i64>(kept, &[]), 0);
     // The views show what the tables hold.
