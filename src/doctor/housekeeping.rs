@@ -41,10 +41,6 @@ fn events_waiting(_: &Scene) -> Result<Verdict> {
     ))
 }
 
-/// Gives parked events their tries back.
-const UNPARK: &str = "-- once what parked them is mended, until it returns 0:
-SELECT backup_codes_events_unpark();";
-
 statement! {
     CountFailing: Everything, Callers
     ()
@@ -56,14 +52,20 @@ statement! {
     [" FROM backup_codes.event WHERE due_at IS NOT NULL"]
 }
 
-fn events_failing(_: &Scene) -> Result<Verdict> {
+fn events_failing(scene: &Scene) -> Result<Verdict> {
     let (retried, parked) = CountFailing {}.first()?.map_or((0, 0), |row| (row.retried, row.parked));
     let hint = "SELECT event_id, user_id, kind, attempts, delivery, park_reason FROM backup_codes.events WHERE delivery = 'parked' OR attempts >= 10 AND delivery <> 'delivered';";
     let detail = format!("{} parked, {retried} tried ten times or more", counted(parked, "event"));
     Ok(match (parked, retried) {
         (0, 0) => Verdict::ok("no event was tried ten times"),
         (0, _) => Verdict::warning(detail, hint),
-        _ => Verdict::problem(detail, format!("{hint}\n{UNPARK}")),
+        _ => Verdict::problem(
+            detail,
+            format!(
+                "{hint}\n-- once what parked them is mended, until it returns 0:\nSELECT {}.backup_codes_events_unpark();",
+                scene.api
+            ),
+        ),
     })
 }
 

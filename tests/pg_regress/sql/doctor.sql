@@ -472,6 +472,7 @@ CREATE SCHEMA "Api";
 CREATE EXTENSION backup_codes SCHEMA "Api";
 SELECT count(*) FROM "Api".backup_codes_prepare(1, 1);
 UPDATE backup_codes.pending_set SET generated_at = now() - interval '25 hours';
+UPDATE backup_codes.event SET due_at = 'infinity';
 UPDATE backup_codes.account SET set_no = 1, salt = '', total = 0, expires_at = now() - interval '91 days';
 SELECT hint FROM "Api".backup_codes_doctor() WHERE status <> 'ok' AND check_name <> 'throttle_memory';
 GRANT EXECUTE ON FUNCTION "Api".backup_codes_doctor() TO PUBLIC;
