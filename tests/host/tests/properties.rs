@@ -485,6 +485,8 @@ struct Model {
     old: Vec<String>,
     failures: usize,
     locked: bool,
+    /// The code that was accepted last: sent again it does not count, as the sequence takes less than ten minutes.
+    last: Option<String>,
     events: Vec<&'static str>,
 }
 
@@ -493,6 +495,7 @@ impl Model {
         self.old.extend(self.active.take().into_iter().flatten().map(|(code, _)| code));
         self.failures = 0;
         self.locked = false;
+        self.last = None;
     }
 
     fn drop_pending(&mut self) -> bool {
@@ -569,9 +572,11 @@ impl Model {
             Some((_, used)) if !*used => {
                 *used = true;
                 self.failures = 0;
+                self.last = Some(code.to_owned());
                 self.events.push("used");
                 return "accepted";
             }
+            Some(_) if self.last.as_deref() == Some(code) => return "used",
             Some(_) => "used",
             None => "rejected",
         };
