@@ -38,6 +38,8 @@ pub fn in_partitioned_table(partition: Oid, key: &[KeyColumn]) -> bool {
         let mut types: Vec<Oid> = key.iter().map(|column| column.part.built_in().value()).collect();
         let mut values: Vec<pg_sys::Datum> = key.iter().map(|column| column.value).collect();
 
+        // Code of the owner's may change a setting, such as search_path: what runs after it here runs with greater rights.
+        let settings = pg_sys::NewGUCNestLevel();
         let (mut user, mut context) = (Oid::INVALID, 0);
         pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
         let restricted =
@@ -53,6 +55,7 @@ pub fn in_partitioned_table(partition: Oid, key: &[KeyColumn]) -> bool {
             1,
         );
         let found = pg_sys::SPI_processed > 0;
+        pg_sys::AtEOXact_GUC(false, settings);
         pg_sys::SetUserIdAndSecContext(user, context);
         found
     }

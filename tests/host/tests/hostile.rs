@@ -670,6 +670,48 @@ fn the_look_for_a_moved_row_runs_with_the_rights_of_the_owner_of_its_table() {
     assert!(sprung > 0, "the trap is one");
 }
 
+/// What the look runs for the owner of the table may change settings, and what runs after it has the rights of a superuser.
+#[test]
+fn the_look_for_a_moved_row_leaves_no_setting_changed() {
+    let server = Server::any();
+    let (database, role, mut attacker) = besieged(&server);
+    let mut client = database.connect();
+    client.batch_execute("CREATE EXTENSION backup_codes").expect("CREATE EXTENSION");
+    client.batch_execute(&format!("SELECT backup_codes_grant('registrar', '{role}')")).expect("grant");
+    client.generate("42");
+    attacker
+        .batch_execute(
+            "CREATE FUNCTION public.same(text, text) RETURNS boolean LANGUAGE plpgsql
+               AS 'BEGIN PERFORM public.trap(''operator''); RETURN $1 OPERATOR(pg_catalog.=) $2; END';
+             CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.same);
+             CREATE TABLE public.paths (path text);
+             CREATE FUNCTION public.turn() RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
+             DECLARE
+               path text := pg_catalog.current_setting('search_path');
+             BEGIN
+               IF pg_catalog.left(path, 10) OPERATOR(pg_catalog.=) 'pg_catalog' THEN
+                 PERFORM public.note(path);
+                 PERFORM pg_catalog.set_config('search_path', 'public, pg_catalog', false);
+               END IF;
+               RETURN true;
+             END $$;
+             CREATE FUNCTION public.note(text) RETURNS void LANGUAGE sql AS 'INSERT INTO public.paths VALUES ($1)';
+             CREATE TABLE public.users (id text, region text, CHECK (public.turn())) PARTITION BY LIST (region);
+             CREATE TABLE public.eu PARTITION OF public.users FOR VALUES IN ('eu');
+             CREATE TABLE public.us PARTITION OF public.users FOR VALUES IN ('us');
+             CREATE TRIGGER forget AFTER DELETE OR UPDATE ON public.users FOR EACH ROW
+               EXECUTE FUNCTION backup_codes_forget_user('id');
+             INSERT INTO public.users VALUES ('42', 'eu');
+             UPDATE public.users SET region = 'us';
+             UPDATE public.users SET id = '43', region = 'eu';",
+        )
+        .expect("a users table whose CHECK constraint turns search_path to the traps");
+    assert_nothing_captured(&database, &role);
+    assert_eq!(client.remaining("42"), 0, "the row went to another key and another partition");
+    let turned: i64 = client.value("SELECT count(*) FROM public.paths", &[]);
+    assert!(turned > 0, "the trap is one");
+}
+
 /// Puts a table where a statement says T.
 fn with_table(sql: &str, table: &str) -> String {
     let words: Vec<&str> = sql.split(' ').map(|word| if word == "T" { table } else { word }).collect();
