@@ -14,7 +14,7 @@ pub fn to_utf8<B: std::ops::Deref<Target = Vec<u8>>>(bytes: B) -> Option<String>
     if encoding == UTF8 || encoding == SQL_ASCII || bytes.is_ascii() {
         return std::str::from_utf8(&bytes).ok().map(str::to_owned);
     }
-    String::from_utf8(convert(&bytes, encoding, UTF8)?).ok()
+    String::from_utf8(convert_all(&bytes, encoding, UTF8)?).ok()
 }
 
 /// Converts text for the client; where a character has no counterpart in the database, all but ASCII becomes `?`.
@@ -23,23 +23,30 @@ pub fn from_utf8(text: String) -> Vec<u8> {
     if encoding == UTF8 || encoding == SQL_ASCII || text.is_ascii() {
         return text.into_bytes();
     }
-    convert(text.as_bytes(), UTF8, encoding).unwrap_or_else(|| text.replace(|c: char| !c.is_ascii(), "?").into_bytes())
+    convert_all(text.as_bytes(), UTF8, encoding)
+        .unwrap_or_else(|| text.replace(|c: char| !c.is_ascii(), "?").into_bytes())
 }
 
-/// Whether text is valid in the encoding of the database.
+/// Whether text is valid in the encoding of the database, and has a counterpart in UTF-8: for clients who use that, one character
+/// without would spoil every row that comes with it.
 pub fn is_valid(text: &[u8]) -> bool {
     verified(text) == text.len()
 }
 
-/// How many bytes from the start are valid.
+/// How many bytes from the start are valid. SQL_ASCII takes any; there they are UTF-8, as user ids are.
 fn verified(text: &[u8]) -> usize {
+    let encoding = if database() == SQL_ASCII { UTF8 } else { database() };
     // SAFETY: as many bytes are looked at as there are; nothing is raised.
-    let valid = unsafe { pg_sys::pg_encoding_verifymbstr(database(), text.as_ptr().cast(), text.len() as i32) };
-    valid.unsigned_abs() as usize
+    let valid = unsafe { pg_sys::pg_encoding_verifymbstr(encoding, text.as_ptr().cast(), text.len() as i32) };
+    let valid = valid.unsigned_abs() as usize;
+    if encoding == UTF8 || text.is_ascii() {
+        return valid;
+    }
+    // Some encodings have no conversion, which no client can ask for then.
+    text.get(..valid).and_then(|text| convert(text, encoding, UTF8)).map_or(valid, |(converted, _)| converted)
 }
 
-/// Text as it can be stored: what is not valid in the encoding of the database, as settings and names of roles may hold, becomes
-/// `?`, byte by byte.
+/// Text as it can be stored: what is not valid, as settings and names of roles may hold, becomes `?`, byte by byte.
 pub fn storable(mut text: Vec<u8>) -> Vec<u8> {
     let mut at = 0;
     while at < text.len() {
@@ -56,7 +63,12 @@ fn database() -> i32 {
     unsafe { pg_sys::GetDatabaseEncoding() }
 }
 
-fn convert(bytes: &[u8], from: i32, to: i32) -> Option<Vec<u8>> {
+fn convert_all(bytes: &[u8], from: i32, to: i32) -> Option<Vec<u8>> {
+    convert(bytes, from, to).and_then(|(done, converted)| (done == bytes.len()).then_some(converted))
+}
+
+/// How many bytes from the start have a counterpart, and that. None when the encodings have no conversion.
+fn convert(bytes: &[u8], from: i32, to: i32) -> Option<(usize, Vec<u8>)> {
     let mut converted = vec![0; bytes.len() * MAX_GROWTH + 1];
     // SAFETY: both buffers are as long as they are said to be; with noError the conversion stops where it cannot go on and
     // returns how far it came.
@@ -76,9 +88,6 @@ fn convert(bytes: &[u8], from: i32, to: i32) -> Option<Vec<u8>> {
             true,
         )
     };
-    if done as usize != bytes.len() {
-        return None;
-    }
     converted.truncate(converted.iter().position(|byte| *byte == 0)?);
-    Some(converted)
+    Some((done.unsigned_abs() as usize, converted))
 }

@@ -160,6 +160,30 @@ fn every_text_that_is_stored_is_valid_in_the_encoding() {
     assert_eq!(run(&mut mailer).trim(), "2");
 }
 
+/// Text may be valid in an encoding and have no counterpart in UTF-8, and in SQL_ASCII any bytes are valid: one event with such a
+/// text would keep a mailer whose client uses UTF-8 from every other one.
+#[test]
+fn no_context_keeps_a_mailer_from_its_events() {
+    let server = Server::any();
+    for (encoding, context, expected) in [
+        ("EUC_JP", &b"a\xa9\xa1b"[..], "a??b"),
+        ("WIN1252", b"a\x81b", "a?b"),
+        ("SQL_ASCII", b"a\xffb\xc3\xa9", "a?b\u{e9}"),
+    ] {
+        let options = format!("ENCODING {encoding} LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        let database = server.empty_database(&options);
+        let mut owner = database.connect();
+        owner.batch_execute("CREATE EXTENSION backup_codes").expect("CREATE EXTENSION");
+        let mut psql = server.client_program("psql");
+        psql.args(["-d", &database.name, "-U", "postgres", "-qAtc", "SELECT count(*) FROM backup_codes_generate('u')"]);
+        psql.env("PGCLIENTENCODING", "SQL_ASCII");
+        psql.env("PGOPTIONS", OsStr::from_bytes(&[b"-c backup_codes.context=", context].concat()));
+        assert_eq!(run(&mut psql).trim(), "10", "{encoding}");
+        let claimed: String = owner.value("SELECT context FROM backup_codes_events_claim()", &[]);
+        assert_eq!(claimed, expected, "{encoding}");
+    }
+}
+
 /// The name of a role lies in a catalog that all databases share, in whatever encoding it was written.
 #[test]
 fn a_role_named_in_another_encoding_leaves_text() {
