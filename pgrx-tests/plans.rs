@@ -134,7 +134,7 @@ fn claiming_and_acknowledging_read_the_claimed_events_only() {
 const UNDER_OUR_PLANS: &[&str] = &[
     "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan",
     "enable_tidscan", "enable_nestloop", "enable_sort", "seq_page_cost", "random_page_cost", "cpu_tuple_cost",
-    "cpu_index_tuple_cost", "cpu_operator_cost", "jit", "plan_cache_mode", "debug_print_plan", "debug_print_parse",
+    "cpu_index_tuple_cost", "cpu_operator_cost", "geqo", "jit", "plan_cache_mode", "debug_print_plan", "debug_print_parse",
     "debug_print_rewritten",
 ];
 

@@ -58,6 +58,8 @@ planner! {
     cpu_tuple_cost (cpu_tuple_cost): f64 = |_| 0.01;
     cpu_index_tuple_cost (cpu_index_tuple_cost): f64 = |_| 0.005;
     cpu_operator_cost (cpu_operator_cost): f64 = |_| 0.0025;
+    // The order of joins is found by looking at all of them, of which there are few.
+    geqo (enable_geqo): bool = |_| false;
     // Compiling takes longer than any of our statements runs.
     jit (jit_enabled): bool = |_| false;
     // A plan for the parameters of one call shows them to the caller who has it printed: they are hashes.
