@@ -1,6 +1,8 @@
 //! MFA backup codes as SQL functions: made, hashed, stored, checked and burned inside PostgreSQL.
 //!
-//! A verb is a file. `code` and `hash` are pure; `store` holds all SQL; `call` and `error` are the border to PostgreSQL.
+//! A verb is a file of `api`; `store` holds the SQL, but for that of the checks in `doctor`; `pg` is the border to PostgreSQL. What
+//! knows nothing of PostgreSQL (codes, hashes, keys, seals, the throttle's table) is the crate `backup_codes_core`. The map is
+//! docs/architecture.md.
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("backup_codes must be built with panic = \"unwind\": a panic has to become an error, not a crash");
