@@ -123,8 +123,9 @@ impl Mailer {
     /// Works until a signal ends it, or with `--once` until nothing is left.
     pub async fn run(mut self, mut signals: Signals) -> Result<(), Failure> {
         loop {
-            self.health.tick();
-            systemd::watchdog();
+            if self.health.tick() {
+                systemd::watchdog();
+            }
             while let Ok(report) = self.reports.try_recv() {
                 self.settle(report);
             }
@@ -206,13 +207,17 @@ impl Mailer {
     }
 
     fn may_claim(&self, now: Instant) -> bool {
-        let room = self.desk.open().saturating_sub(self.intake.gathering()) <= self.config.database.batch as usize / 2;
         self.more
-            && room
+            && self.has_room()
             && self.outbox.is_some()
             && self.gate.is_open()
             && self.rest_until <= now
             && self.recipients_at <= now
+    }
+
+    /// Whether so few events are under way that the next ones should be taken, for the workers to have something to do meanwhile.
+    fn has_room(&self) -> bool {
+        self.desk.open().saturating_sub(self.intake.gathering()) <= self.config.database.batch as usize / 2
     }
 
     async fn claim(&mut self) -> Result<(), Failure> {
@@ -386,7 +391,7 @@ impl Mailer {
         for due in [self.desk.due(), self.desk.extension_due(), self.intake.summary_due()].into_iter().flatten() {
             next = next.min(due);
         }
-        if self.more && self.gate.is_open() {
+        if self.more && self.gate.is_open() && self.has_room() {
             next = next.min(self.rest_until.max(self.recipients_at).max(now + Duration::from_millis(1)));
         }
         next

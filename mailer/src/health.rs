@@ -7,6 +7,8 @@ use crate::metrics::Metrics;
 
 /// After how long without a turn of its loop it is taken for dead.
 const STALE: Duration = Duration::from_secs(60);
+/// How often its turns are noted.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// What the parts of the mailer say about themselves.
 pub struct Health {
@@ -23,18 +25,26 @@ struct State {
 
 impl Health {
     pub fn new(metrics: Metrics) -> Self {
+        // The mail server is taken for usable until it shows that it is not.
+        metrics.smtp_up.set(1);
         let state = State {
             tick: Instant::now(),
             database: Some("not connected yet".to_owned()),
             recipients: None,
-            smtp: Some("not connected yet".to_owned()),
+            smtp: None,
         };
         Self { metrics, state: Mutex::new(state) }
     }
 
-    /// The loop has made a turn.
-    pub fn tick(&self) {
-        self.with(|state| state.tick = Instant::now());
+    /// The loop has made a turn. True: it is worth telling the watchdog again.
+    pub fn tick(&self) -> bool {
+        self.with(|state| {
+            let due = state.tick.elapsed() >= TOLD;
+            if due {
+                state.tick = Instant::now();
+            }
+            due
+        })
     }
 
     /// Whether it has lately.
