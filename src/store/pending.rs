@@ -37,6 +37,11 @@ statement! {
     [" FROM backup_codes.pending_set WHERE user_id = $user_id"]
 }
 
+/// Whether there is a pending set, usable or not. To be asked while the account is held.
+pub(super) fn has_pending(user_id: &UserId) -> Result<bool> {
+    Ok((ReadPending { user_id }).first()?.is_some())
+}
+
 /// The pending set, and what its row knows of wrong proofs; None also for one that opens nothing, since every set needs a key. To be read after [`take`].
 pub fn pending(user_id: &UserId) -> Result<Option<(CodeSet, Known)>> {
     let Some(row) = (ReadPending { user_id }).first()? else { return Ok(None) };

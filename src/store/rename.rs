@@ -6,7 +6,7 @@
 use super::event::News;
 use super::facts::{FactsOfOne, Stored, facts};
 use super::forget::{forget_held, hold};
-use super::pending::pending;
+use super::pending::has_pending;
 use super::statement::{Statement, statement};
 use super::transit::note_arrival;
 use crate::events::{Event, Kind};
@@ -82,7 +82,7 @@ statement! {
 
 /// Takes an account for a key that must have no set, usable or not, and no pending one. Raises 23505.
 fn hold_vacant(user_id: &UserId) -> Result<()> {
-    if hold(user_id)? || pending(user_id)?.is_some() {
+    if hold(user_id)? || has_pending(user_id)? {
         return Err(Error::UserIdTaken);
     }
     Ok(())
