@@ -25,7 +25,7 @@ struct Told {
 type Book = Mutex<BTreeMap<String, Told>>;
 
 /// Makes a guess in the present transaction, and writes down what it was told. False when the transaction has failed.
-fn guess(client: &mut Client, book: &Book, user_id: &str, wrong: &str) -> bool {
+fn guess(client: &mut Client, book: &Book, user_id: &str, wrong: &str, level: &str) -> bool {
     let sql = "SELECT status FROM backup_codes_attempt($1::text, $2)";
     let status: String = match client.query_one(sql, &[&user_id, &wrong]) {
         Ok(row) => row.get(0),
@@ -33,7 +33,8 @@ fn guess(client: &mut Client, book: &Book, user_id: &str, wrong: &str) -> bool {
         Err(error) => {
             let code = error.code().map(|code| code.code().to_owned());
             assert!(matches!(code.as_deref(), Some("40001" | "40P01")), "{error:?}");
-            book.lock().expect("no panic").entry(user_id.to_owned()).or_default().lost += 1;
+            let lost = usize::from(level == "SERIALIZABLE");
+            book.lock().expect("no panic").entry(user_id.to_owned()).or_default().lost += lost;
             return false;
         }
     };
@@ -67,7 +68,7 @@ fn transaction(
             if savepoint {
                 run(client, "SAVEPOINT s");
             }
-            if !guess(client, book, &users[at], wrong) {
+            if !guess(client, book, &users[at], wrong, level) {
                 return run(client, "ROLLBACK");
             }
             if savepoint {
